@@ -1,0 +1,153 @@
+/*
+** bulk_internal.h — what stands behind a u32 handle.
+**
+** INVARIANTS  (I1) a handle's object is used only between handle_enter and handle_leave.
+**             (I2) a connection is used only with its mutex held: scans that share a reader may be pulled by
+**             several threads.
+**             (I3) children (scans, cursors, snapshots) never outlive their database handle.
+** LOCKING     handle table (static mutex 1, never held across other work) -> mutex of a connection.
+*/
+#ifndef LSM_API_BULK_INTERNAL_H
+#define LSM_API_BULK_INTERNAL_H
+
+#include "base/buffer.h"
+#include "base/bytes.h"
+#include "db/db.h"
+#include "lsm_bulk.h"
+#include "os/os.h"
+
+#define BULK_TEXT_MAX 256
+
+enum handle_kind {
+    HANDLE_DATABASE = 1,
+    HANDLE_SNAPSHOT = 2,
+    HANDLE_SCAN = 4,
+    HANDLE_CURSOR = 8
+};
+#define HANDLE_VIEW (HANDLE_DATABASE | HANDLE_SNAPSHOT)
+#define HANDLE_ANY 15
+
+/* A connection and the right to use it. */
+struct bulk_connection {
+    lsm_db *db;
+    lsm_mutex *mutex;
+    struct bulk_connection *next; /* readers of one database handle */
+    uint32_t references;          /* snapshots, scans and cursors that pin its version */
+    lsm_cursor *pin;              /* keeps its read transaction open while referenced */
+    int64_t snapshot_id;          /* the version it is pinned to */
+    uint32_t txn_id;
+    uint32_t tree_id;
+};
+
+struct bulk_error {
+    uint32_t code;
+    uint32_t system_error;
+    uint64_t page;
+    uint32_t lock;
+    uint32_t waited_ms;
+    uint32_t holder; /* 0 elsewhere, 1 in this process, 2 in this thread */
+    char text[BULK_TEXT_MAX];
+};
+
+enum scan_state { SCAN_NEW, SCAN_RUNNING, SCAN_ENDED };
+
+struct bulk_scan {
+    uint32_t flags;
+    uint32_t remaining;
+    enum scan_state state;
+    bool pending_record; /* the entry the cursor stands on was not delivered yet */
+    struct buffer lower;
+    struct buffer upper;
+};
+
+enum cursor_place { CURSOR_NOWHERE, CURSOR_ON_ENTRY, CURSOR_BEFORE_FIRST, CURSOR_AFTER_LAST };
+
+struct handle {
+    uint32_t id;
+    enum handle_kind kind;
+    bool in_use;              /* guarded by the table */
+    struct handle_owner *owner; /* of a database handle: closed when that thread ends */
+    struct handle *parent;    /* the database handle of a child */
+    struct handle *next_child;
+    struct handle *children;  /* of a database handle */
+    struct handle *next_owned;
+    struct bulk_error error;
+    struct buffer pending;
+    bool pending_consumes;    /* taking the pending result moves the scan on */
+
+    /* HANDLE_DATABASE */
+    struct bulk_connection main;
+    struct bulk_connection *readers;
+    uint32_t busy_timeout_ms;
+    bool create;
+    bool must_be_new;
+
+    /* the others */
+    struct bulk_connection *connection;
+    bool live;                /* on the main connection, in a transaction */
+    uint32_t level;           /* the level it was opened in */
+    lsm_cursor *cursor;
+    struct bulk_scan scan;
+    enum cursor_place place;
+    bool lefast;
+};
+
+/* --- handle_table.c --- */
+struct handle *handle_new(enum handle_kind kind, struct handle *parent); /* in use by the caller */
+/* LSM_OK, LSM_BULK_CLOSED or LSM_BULK_IN_USE. */
+int32_t handle_enter(uint32_t id, unsigned kinds, struct handle **out);
+void handle_leave(struct handle *handle);
+/* A child of `database` (all, or only live ones in levels above `above_level`), entered. NULL: none; *busy:
+** only children that another thread is inside of. */
+struct handle *handle_enter_child(struct handle *database, uint32_t above_level, bool live_only,
+                                  bool *busy);
+/* Remove from the table; the object is the caller's to free. Requires entered. */
+void handle_remove(struct handle *handle);
+void handle_free(struct handle *handle);
+/* All handles of the process, for shutdown: ids of databases. */
+uint32_t handle_next_database(uint32_t after);
+
+/* --- bulk_database.c --- */
+/* Call when entered: forget the last error and pending result. */
+void bulk_begin_call(struct handle *handle);
+/* Turn a result code of db into LSM_BULK_ERROR, details noted on `handle`. */
+int32_t bulk_fail(struct handle *handle, lsm_db *db, int rc);
+int32_t bulk_fail_text(struct handle *handle, uint32_t code, const char *text);
+/* Keep `data` as the pending result. */
+int32_t bulk_keep(struct handle *handle, const void *data, size_t size);
+struct bulk_connection *bulk_connection_of(struct handle *view);
+void bulk_lock(struct bulk_connection *connection);
+void bulk_unlock(struct bulk_connection *connection);
+/* A reader connection pinned to the newest committed version. `handle` takes the errors. */
+int bulk_reader_acquire(struct handle *handle, struct handle *database, struct bulk_connection **out);
+void bulk_reader_release(struct bulk_connection *reader);
+/* End children of a database that live in a level above `depth`. */
+void bulk_end_levels(struct handle *database, uint32_t depth);
+/* End one child. Requires entered; removes and frees it. */
+void bulk_end_child(struct handle *child);
+void bulk_close_database(struct handle *database, bool quietly);
+
+/* --- waiting --- */
+struct bulk_wait {
+    uint64_t started_ms;
+    uint32_t pause_us;
+};
+/* After LSM_BUSY: sleep and return true to try again, or note the error and return false. */
+bool bulk_wait_again(struct handle *handle, lsm_db *db, struct bulk_wait *wait, int lock_no,
+                     uint32_t lock_name);
+
+/* --- bulk_scan.c --- */
+uint32_t bulk_record_size(uint32_t key_size, uint32_t value_size);
+uint8_t *bulk_put_record(uint8_t *out, struct slice key, struct slice value);
+/* Deliver one record: bytes written, or TOO_SMALL with the record kept. */
+int32_t bulk_deliver(struct handle *handle, struct slice key, struct slice value, uint8_t *out,
+                     uint32_t capacity);
+
+static inline struct slice bulk_slice(const uint8_t *data, uint32_t size) {
+    return (struct slice){size ? data : (const uint8_t *)"", size};
+}
+static inline bool bulk_size_ok(const uint8_t *data, uint32_t size) {
+    return size <= 0x7fffffffu && (data != NULL || size == 0);
+}
+
+#endif

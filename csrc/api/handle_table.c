@@ -1,0 +1,251 @@
+/*
+** handle_table.c — u32 handles: slot in the low half, generation in the high half.
+**
+** INVARIANTS  (I1) a slot is reused first in, first out, with the next generation; when that would wrap the
+**             slot is retired. So an old id never names a new object.
+**             (I2) one thread at a time is between enter and leave.
+** LOCKING     static mutex 1. Thread ends close what their thread owns (see close_owned).
+*/
+#include "api/bulk_internal.h"
+#include "base/memory.h"
+
+#define TABLE_MUTEX 1
+#define SLOTS 65535u
+#define GENERATION_MAX 0xffffu
+
+struct slot {
+    struct handle *handle;
+    uint32_t generation;
+    uint32_t next_free; /* slot + 1, 0 = end */
+};
+
+/* What one thread owns; its destructor runs when the thread ends. */
+struct handle_owner {
+    struct handle *handles; /* databases */
+};
+
+static struct slot *table;
+static uint32_t table_capacity;
+static uint32_t table_used; /* slots ever used */
+static uint32_t free_first; /* slot + 1 */
+static uint32_t free_last;
+static _Thread_local struct handle_owner *this_owner;
+
+static bool grow(void) {
+    uint32_t capacity = table_capacity ? table_capacity * 2 : 64;
+    struct slot *bigger;
+
+    if (capacity > SLOTS) capacity = SLOTS;
+    if (capacity == table_capacity) return false;
+    bigger = memory_reallocate(lsm_default_env(), table, capacity * sizeof *table);
+    if (bigger == NULL) return false;
+    memset(bigger + table_capacity, 0, (capacity - table_capacity) * sizeof *table);
+    table = bigger;
+    table_capacity = capacity;
+    return true;
+}
+
+static bool take_slot(uint32_t *out) {
+    /* Fresh slots first: they keep old generations resting longest. */
+    if (table_used == table_capacity && !(free_first && table_capacity >= 1024)) (void)grow();
+    if (table_used < table_capacity) {
+        *out = table_used++;
+        table[*out].generation = 1;
+        return true;
+    }
+    if (free_first == 0) return false;
+    *out = free_first - 1;
+    free_first = table[*out].next_free;
+    if (free_first == 0) free_last = 0;
+    return true;
+}
+
+static void give_slot(uint32_t index) {
+    struct slot *slot = &table[index];
+    slot->handle = NULL;
+    if (slot->generation == GENERATION_MAX) return; /* retired */
+    slot->generation++;
+    slot->next_free = 0;
+    if (free_last) {
+        table[free_last - 1].next_free = index + 1;
+    } else {
+        free_first = index + 1;
+    }
+    free_last = index + 1;
+}
+
+/* The thread ends: what it owned is rolled back and closed, once calls in flight on other threads ended. */
+static void close_owned(void *value) {
+    struct handle_owner *owner = value;
+    lsm_env *env = lsm_default_env();
+
+    for (;;) {
+        struct handle *handle;
+        bool busy;
+        os_static_enter(TABLE_MUTEX);
+        handle = owner->handles;
+        busy = handle != NULL && handle->in_use;
+        if (handle != NULL && !busy) handle->in_use = true;
+        os_static_leave(TABLE_MUTEX);
+        if (handle == NULL) break;
+        if (busy) {
+            os_sleep(env, 1000);
+            continue;
+        }
+        bulk_close_database(handle, true);
+    }
+    this_owner = NULL;
+    memory_free(env, owner);
+}
+
+static struct handle_owner *owner_of_this_thread(void) {
+    if (this_owner == NULL) {
+        struct handle_owner *owner = memory_allocate_zero(lsm_default_env(), sizeof *owner);
+        if (owner == NULL) return NULL;
+        if (os_thread_exit_register(close_owned, owner) != LSM_OK) {
+            memory_free(lsm_default_env(), owner);
+            return NULL;
+        }
+        this_owner = owner;
+    }
+    return this_owner;
+}
+
+struct handle *handle_new(enum handle_kind kind, struct handle *parent) {
+    lsm_env *env = lsm_default_env();
+    struct handle *handle = memory_allocate_zero(env, sizeof *handle);
+    struct handle_owner *owner = NULL;
+    uint32_t index;
+
+    if (handle == NULL) return NULL;
+    if (kind == HANDLE_DATABASE) {
+        owner = owner_of_this_thread();
+        if (owner == NULL) goto fail;
+    }
+    buffer_init(&handle->pending, env);
+    buffer_init(&handle->scan.lower, env);
+    buffer_init(&handle->scan.upper, env);
+    handle->kind = kind;
+    handle->in_use = true;
+    handle->parent = parent;
+    os_static_enter(TABLE_MUTEX);
+    if (!take_slot(&index)) {
+        os_static_leave(TABLE_MUTEX);
+        goto fail;
+    }
+    table[index].handle = handle;
+    handle->id = index | (table[index].generation << 16);
+    if (owner) {
+        handle->owner = owner;
+        handle->next_owned = owner->handles;
+        owner->handles = handle;
+    }
+    if (parent) {
+        handle->next_child = parent->children;
+        parent->children = handle;
+    }
+    os_static_leave(TABLE_MUTEX);
+    return handle;
+fail:
+    memory_free(env, handle);
+    return NULL;
+}
+
+int32_t handle_enter(uint32_t id, unsigned kinds, struct handle **out) {
+    struct handle *handle = NULL;
+    uint32_t index = id & 0xffffu;
+    int32_t result = LSM_BULK_CLOSED;
+
+    os_static_enter(TABLE_MUTEX);
+    if (index < table_used && table[index].generation == id >> 16) handle = table[index].handle;
+    if (handle && (handle->kind & kinds)) {
+        if (handle->in_use) {
+            result = LSM_BULK_IN_USE;
+        } else {
+            handle->in_use = true;
+            *out = handle;
+            result = LSM_OK;
+        }
+    }
+    os_static_leave(TABLE_MUTEX);
+    return result;
+}
+
+void handle_leave(struct handle *handle) {
+    os_static_enter(TABLE_MUTEX);
+    handle->in_use = false;
+    os_static_leave(TABLE_MUTEX);
+}
+
+/* Requires the table mutex. */
+static void unlink_owned(struct handle *handle) {
+    struct handle **link;
+
+    for (link = &handle->owner->handles; *link; link = &(*link)->next_owned) {
+        if (*link == handle) {
+            *link = handle->next_owned;
+            return;
+        }
+    }
+}
+
+/* A child of `database` that nobody is inside, entered; NULL: none left, or (*busy) all in use. */
+struct handle *handle_enter_child(struct handle *database, uint32_t above_level, bool live_only,
+                                  bool *busy) {
+    struct handle *child;
+
+    *busy = false;
+    os_static_enter(TABLE_MUTEX);
+    for (child = database->children; child; child = child->next_child) {
+        if (live_only && !(child->live && child->level > above_level)) continue;
+        if (child->in_use) {
+            *busy = true;
+            continue;
+        }
+        child->in_use = true;
+        break;
+    }
+    os_static_leave(TABLE_MUTEX);
+    return child;
+}
+
+void handle_remove(struct handle *handle) {
+    struct handle **link;
+
+    os_static_enter(TABLE_MUTEX);
+    give_slot(handle->id & 0xffffu);
+    if (handle->parent) {
+        for (link = &handle->parent->children; *link; link = &(*link)->next_child) {
+            if (*link == handle) {
+                *link = handle->next_child;
+                break;
+            }
+        }
+    } else {
+        unlink_owned(handle);
+    }
+    os_static_leave(TABLE_MUTEX);
+}
+
+void handle_free(struct handle *handle) {
+    buffer_release(&handle->pending);
+    buffer_release(&handle->scan.lower);
+    buffer_release(&handle->scan.upper);
+    memory_free(lsm_default_env(), handle);
+}
+
+uint32_t handle_next_database(uint32_t after) {
+    uint32_t index;
+    uint32_t id = 0;
+
+    os_static_enter(TABLE_MUTEX);
+    for (index = after; index < table_used; index++) {
+        struct handle *handle = table[index].handle;
+        if (handle && handle->kind == HANDLE_DATABASE) {
+            id = handle->id;
+            break;
+        }
+    }
+    os_static_leave(TABLE_MUTEX);
+    return id;
+}

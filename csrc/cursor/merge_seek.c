@@ -1,0 +1,134 @@
+/*
+** merge_seek.c — positioning a merge cursor: every source for itself, then the order among them.
+**
+** Levels are visited newest first, because a run without an index of its own is entered through the pointer
+** of the record found in the run above.
+**
+** INVARIANTS  (I1) after a seek every source stands on its first record at or beyond the target in the
+**             direction of travel, whether or not the key is live: stepping decides that.
+** COST        One descent per source. Skipping a hidden stretch: one descent per source older than the range.
+*/
+#include "cursor/source.h"
+
+/* Units one after the other; `pointer` runs along. */
+enum seek_kind { SEEK_FIRST, SEEK_LAST, SEEK_GE, SEEK_LE };
+
+static int position(struct merge_cursor *cursor, enum seek_kind kind, struct slice key,
+                    bool exclusive) {
+    struct merge_private *private = merge_private_of(cursor);
+    bool forward = kind == SEEK_FIRST || kind == SEEK_GE;
+    struct merge_source *unit;
+    struct source_head *heads;
+    uint64_t pointer = 0;
+    uint32_t i;
+    int rc = LSM_OK;
+
+    if (!cursor->view) return LSM_MISUSE;
+    /* A key taken from this cursor goes away as soon as its source moves. */
+    if (cursor->valid && key.size > 0) {
+        rc = buffer_assign(&private->target, key);
+        if (rc != LSM_OK) return merge_fail(cursor, rc);
+        key = buffer_slice(&private->target);
+    }
+    cursor->valid = false;
+    for (i = 0; i < cursor->source_count && rc == LSM_OK; i += unit->unit_count) {
+        unit = &cursor->sources[i];
+        heads = &private->heads[i];
+        switch (kind) {
+        case SEEK_FIRST: rc = unit_first(unit, heads); break;
+        case SEEK_LAST: rc = unit_last(unit, heads); break;
+        case SEEK_GE: rc = unit_seek_ge(unit, heads, key, exclusive, &pointer); break;
+        case SEEK_LE: rc = unit_seek_le(unit, heads, key, exclusive, &pointer); break;
+        }
+    }
+    if (rc != LSM_OK) return merge_fail(cursor, rc);
+    cursor->direction = forward ? MERGE_FORWARD : MERGE_BACKWARD;
+    merge_arrange(cursor, forward);
+    return merge_settle(cursor);
+}
+
+int merge_cursor_first(struct merge_cursor *cursor) {
+    return position(cursor, SEEK_FIRST, (struct slice){NULL, 0}, false);
+}
+
+int merge_cursor_last(struct merge_cursor *cursor) {
+    return position(cursor, SEEK_LAST, (struct slice){NULL, 0}, false);
+}
+
+int merge_cursor_seek_ge(struct merge_cursor *cursor, struct slice key) {
+    return position(cursor, SEEK_GE, key, false);
+}
+
+int merge_cursor_seek_le(struct merge_cursor *cursor, struct slice key) {
+    return position(cursor, SEEK_LE, key, false);
+}
+
+int merge_cursor_seek_gt(struct merge_cursor *cursor, struct slice key) {
+    return position(cursor, SEEK_GE, key, true);
+}
+
+int merge_cursor_seek_lt(struct merge_cursor *cursor, struct slice key) {
+    return position(cursor, SEEK_LE, key, true);
+}
+
+/* ------------------------------------------------------------------------- hidden stretches -- */
+
+/* Is the head still on the near side of the end of the stretch? */
+static bool falls_short(const struct source_head *head, const struct source_head *end,
+                        bool exclusive, bool forward) {
+    int difference = head_compare(head, end);
+    if (exclusive && difference == 0) return true;
+    return forward ? difference < 0 : difference > 0;
+}
+
+/* Move one source to the end of the stretch. */
+static int skip_source(struct merge_cursor *cursor, uint32_t source,
+                       const struct source_head *end, bool exclusive, bool forward) {
+    struct merge_private *private = merge_private_of(cursor);
+    struct merge_source *moved = &cursor->sources[source];
+    struct source_head *head = &private->heads[source];
+    uint64_t pointer = 0;
+
+    if (forward) return source_seek_ge(moved, head, end->key, exclusive, &pointer);
+    if (moved->role != SOURCE_RIGHT) {
+        return source_seek_le(moved, head, end->key, exclusive, &pointer);
+    }
+    /* What lies between the end and the split key is hidden; standing in for it would hide nothing more. */
+    if (prefixed_compare(end->prefix, end->key, moved->split_prefix, moved->split) <
+        (exclusive ? 1 : 0)) {
+        head_clear(head);
+        return LSM_OK;
+    }
+    return right_seek_le(moved, head, end->key, exclusive, &pointer);
+}
+
+int merge_skip_hidden(struct merge_cursor *cursor, uint32_t hider, bool forward) {
+    struct merge_private *private = merge_private_of(cursor);
+    struct source_head *heads = private->heads;
+    const struct source_head end = heads[hider]; /* stays where it is */
+    bool exclusive = end.stand_in;               /* the split key itself is hidden, too */
+    struct merge_source *unit;
+    bool woken;
+    uint32_t i, first;
+    int rc = LSM_OK;
+
+    /*
+    ** 1. Older sources that fall short go to the end of the stretch. 2. When that exhausts one side of a merge,
+    ** the other side begins; forward it lies ahead in this loop, backward it is the unit's first source, which
+    ** has been passed and is moved here.
+    */
+    for (i = hider + 1; i < cursor->source_count && rc == LSM_OK; i++) {
+        if (!heads[i].live || !falls_short(&heads[i], &end, exclusive, forward)) continue;
+        rc = skip_source(cursor, i, &end, exclusive, forward);
+        if (rc != LSM_OK || heads[i].live || cursor->sources[i].role == SOURCE_PLAIN) continue;
+        first = cursor->sources[i].unit_first;
+        unit = &cursor->sources[first];
+        rc = unit_go_on(unit, &heads[first], i - first, forward, &woken);
+        if (rc == LSM_OK && woken && !forward && heads[first].live &&
+            falls_short(&heads[first], &end, exclusive, forward)) {
+            rc = skip_source(cursor, first, &end, exclusive, forward);
+        }
+    }
+    if (rc == LSM_OK) merge_arrange(cursor, forward);
+    return rc;
+}

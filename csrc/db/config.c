@@ -1,0 +1,105 @@
+/*
+** config.c — parameters of a connection: range, when they may change, what is read back.
+**
+** A value out of range or at the wrong time is ignored; the value in force is always written back.
+*/
+#include "db/db_internal.h"
+
+static bool power_of_two(int value) {
+    return value > 0 && (value & (value - 1)) == 0;
+}
+
+/* In an uncompressed database a block has at least four pages: raise it where it would not. */
+static void keep_four_pages(struct db_config *config) {
+    while (config->block_size_kb * 1024 < 4 * config->page_size) config->block_size_kb *= 2;
+}
+
+static void set_if(bool allowed, int *field, int value) {
+    if (allowed) *field = value;
+}
+
+int db_config_integer(lsm_db *db, int verb, int *value) {
+    struct db_config *config = &db->config;
+    bool closed = db->database == NULL;
+    int v = *value;
+
+    switch (verb) {
+        case LSM_CONFIG_AUTOFLUSH:
+            set_if(v >= 0 && v <= 1048576, &config->autoflush_kb, v);
+            *value = config->autoflush_kb;
+            break;
+        case LSM_CONFIG_PAGE_SIZE:
+            set_if(closed && power_of_two(v) && v >= PAGE_SIZE_MIN && v <= PAGE_SIZE_MAX,
+                   &config->page_size, v);
+            if (closed) keep_four_pages(config);
+            *value = closed ? config->page_size : (int)db->page_size;
+            break;
+        case LSM_CONFIG_BLOCK_SIZE:
+            set_if(closed && power_of_two(v) && v >= 64 && v <= 65536, &config->block_size_kb, v);
+            if (closed) keep_four_pages(config);
+            *value = closed ? config->block_size_kb : (int)(db->block_size / 1024);
+            break;
+        case LSM_CONFIG_SAFETY:
+            set_if(v >= LSM_SAFETY_OFF && v <= LSM_SAFETY_FULL, &config->safety, v);
+            *value = config->safety;
+            break;
+        case LSM_CONFIG_AUTOWORK:
+            set_if(v >= 0, &config->autowork, v);
+            *value = config->autowork;
+            break;
+        case LSM_CONFIG_MMAP:
+            /* The pager is shared: what it maps is decided by the connection that opened it first. */
+            set_if(v >= 0 && (closed || !read_txn_is_open(db)), &config->mmap, v);
+            *value = config->mmap;
+            break;
+        case LSM_CONFIG_USE_LOG:
+            set_if((v == 0 || v == 1) && db->level_count == 0, &config->use_log, v);
+            *value = config->use_log;
+            break;
+        case LSM_CONFIG_AUTOMERGE:
+            set_if(v >= 2, &config->automerge, v);
+            *value = config->automerge;
+            break;
+        case LSM_CONFIG_MAX_FREELIST:
+            set_if(v >= 2 && v <= FREELIST_ENTRIES_MAX, &config->max_freelist, v);
+            *value = config->max_freelist;
+            break;
+        case LSM_CONFIG_MULTIPLE_PROCESSES:
+            if (closed) config->multiple_processes = v != 0;
+            /* Every database is owned by one process until sharing the region is there. */
+            *value = closed ? config->multiple_processes : 0;
+            break;
+        case LSM_CONFIG_AUTOCHECKPOINT:
+            set_if(v >= 0, &config->autocheckpoint_kb, v);
+            *value = config->autocheckpoint_kb;
+            break;
+        case LSM_CONFIG_READONLY:
+            if (closed && v >= 0) config->read_only = v != 0;
+            *value = config->read_only;
+            break;
+        default:
+            return LSM_MISUSE;
+    }
+    return LSM_OK;
+}
+
+int db_config_compression(lsm_db *db, const lsm_compress *compress) {
+    /* The pager of an open database keeps the functions it was opened with. */
+    if (db->database && !db->in_factory) return LSM_MISUSE;
+    if (db->compress.xFree) db->compress.xFree(db->compress.pCtx);
+    if (compress->xBound == NULL) {
+        db->compress = (lsm_compress){.iId = LSM_COMPRESSION_NONE};
+    } else {
+        db->compress = *compress;
+    }
+    return LSM_OK;
+}
+
+void db_config_get_compression(lsm_db *db, lsm_compress *out) {
+    *out = db->compress;
+}
+
+void db_config_factory(lsm_db *db, const lsm_compress_factory *factory) {
+    if (db->factory.xFree) db->factory.xFree(db->factory.pCtx);
+    db->factory = *factory;
+}

@@ -1,0 +1,76 @@
+/*
+** db.h — connections, transactions and cursors behind the public functions.
+**
+** Same names as in lsm.h with `db_`: arguments are checked by api, states by this room. LSM_MISUSE for a
+** connection that is not open.
+*/
+#ifndef LSM_DB_H
+#define LSM_DB_H
+
+#include "base/error.h"
+#include "base/types.h"
+
+LSM_MUST_USE int db_new(lsm_env *env, lsm_db **out);
+LSM_MUST_USE int db_open(lsm_db *db, const char *path);
+LSM_MUST_USE int db_close(lsm_db *db);
+bool db_is_open(const lsm_db *db);
+const char *db_path(const lsm_db *db); /* absolute; of an open connection */
+
+LSM_MUST_USE int db_begin(lsm_db *db, int level);
+LSM_MUST_USE int db_commit(lsm_db *db, int level);
+LSM_MUST_USE int db_rollback(lsm_db *db, int level);
+uint32_t db_depth(const lsm_db *db);
+
+LSM_MUST_USE int db_insert(lsm_db *db, struct slice key, struct slice value);
+LSM_MUST_USE int db_delete(lsm_db *db, struct slice key);
+LSM_MUST_USE int db_delete_range(lsm_db *db, struct slice key1, struct slice key2);
+
+/* Point read of the newest content the connection may see; `value` valid until the next call on `db`
+** while a read transaction is held by db_read_begin, else copied to a scratch of the connection. */
+LSM_MUST_USE int db_get(lsm_db *db, struct slice key, bool *found, struct slice *value);
+LSM_MUST_USE int db_read_begin(lsm_db *db);
+void db_read_end(lsm_db *db);
+uint64_t db_change_count(const lsm_db *db);
+/* What a reader connection reads: to find readers of the same version. */
+LSM_MUST_USE int db_version(lsm_db *db, int64_t *snapshot_id, uint32_t *txn_id, uint32_t *tree_id);
+
+LSM_MUST_USE int db_flush(lsm_db *db);
+LSM_MUST_USE int db_work_call(lsm_db *db, int merge, int kb, int *written_kb);
+LSM_MUST_USE int db_checkpoint_call(lsm_db *db, int *kb);
+LSM_MUST_USE int db_get_user_version(lsm_db *db, uint32_t *version);
+LSM_MUST_USE int db_set_user_version(lsm_db *db, uint32_t version);
+
+LSM_MUST_USE int db_cursor_open(lsm_db *db, lsm_cursor **out);
+void db_cursor_close(lsm_cursor *cursor);
+LSM_MUST_USE int db_cursor_seek(lsm_cursor *cursor, struct slice key, int mode);
+LSM_MUST_USE int db_cursor_seek_gt(lsm_cursor *cursor, struct slice key);
+LSM_MUST_USE int db_cursor_seek_lt(lsm_cursor *cursor, struct slice key);
+LSM_MUST_USE int db_cursor_first(lsm_cursor *cursor);
+LSM_MUST_USE int db_cursor_last(lsm_cursor *cursor);
+LSM_MUST_USE int db_cursor_next(lsm_cursor *cursor);
+LSM_MUST_USE int db_cursor_prev(lsm_cursor *cursor);
+bool db_cursor_valid(const lsm_cursor *cursor);
+LSM_MUST_USE int db_cursor_key(lsm_cursor *cursor, struct slice *key);
+LSM_MUST_USE int db_cursor_value(lsm_cursor *cursor, struct slice *value, bool *live);
+
+/* Integer verbs of lsm_config: set (if legal) and read back. LSM_MISUSE: not an integer verb. */
+LSM_MUST_USE int db_config_integer(lsm_db *db, int verb, int *value);
+LSM_MUST_USE int db_config_compression(lsm_db *db, const lsm_compress *compress);
+void db_config_get_compression(lsm_db *db, lsm_compress *out);
+void db_config_factory(lsm_db *db, const lsm_compress_factory *factory);
+
+/* lsm_info: numbers and texts. */
+LSM_MUST_USE int db_info_text(lsm_db *db, int verb, lsm_i64 page, char **out);
+LSM_MUST_USE int db_info_number(lsm_db *db, int verb, int64_t *first, int64_t *second);
+
+/* For the bulk interface. */
+const struct error_context *db_error(const lsm_db *db);
+bool db_open_found_foreign_file(const lsm_db *db);
+void db_set_log_hook(lsm_db *db, void (*hook)(void *, int, const char *), void *context);
+void db_set_work_hook(lsm_db *db, void (*hook)(lsm_db *, void *), void *context);
+lsm_env *db_env(const lsm_db *db);
+LSM_MUST_USE int db_file_sizes(lsm_db *db, uint64_t *file, uint64_t *log);
+/* Does a connection used by the calling thread hold the lock? */
+bool db_lock_held_by_thread(lsm_db *db, int lock_no);
+
+#endif

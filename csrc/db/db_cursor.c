@@ -1,0 +1,226 @@
+/*
+** db_cursor.c — what users see of a cursor: which step is allowed, and what a write in between does.
+**
+** INVARIANTS  (I1) a stale cursor knows the key it stood on and seeks from there before the next step, so each
+**             step shows the exact content of that moment, in the direction the cursor has.
+**             (I2) EOF stays EOF; a direction survives everything.
+** COST        a step on a fresh cursor is one call into the merge cursor.
+*/
+#include "base/memory.h"
+#include "db/db_internal.h"
+
+/* Called before anything that changes what the connection sees. */
+void cursors_before_change(lsm_db *db) {
+    lsm_cursor *cursor;
+
+    for (cursor = db->cursors; cursor; cursor = cursor->next) {
+        if (cursor->stale) continue;
+        if (cursor->positioned && buffer_assign(&cursor->key, cursor->merge.key) != LSM_OK) {
+            cursor->positioned = false; /* no memory for the key: the position is lost, as at EOF */
+        }
+        cursor->stale = true;
+    }
+}
+
+void cursors_free_all(lsm_db *db) {
+    lsm_cursor *cursor;
+
+    while ((cursor = db->free_cursors) != NULL) {
+        db->free_cursors = cursor->next;
+        merge_cursor_release(&cursor->merge);
+        buffer_release(&cursor->key);
+        memory_free(db->env, cursor);
+    }
+}
+
+int db_cursor_open(lsm_db *db, lsm_cursor **out) {
+    lsm_cursor *cursor = NULL;
+    int rc;
+
+    if (db->database == NULL) return LSM_MISUSE;
+    error_clear(&db->error);
+    rc = read_txn_begin(db);
+    if (rc != LSM_OK) goto done;
+    cursor = db->free_cursors;
+    if (cursor) {
+        db->free_cursors = cursor->next;
+    } else {
+        cursor = memory_allocate_zero(db->env, sizeof *cursor);
+        if (cursor == NULL) {
+            rc = LSM_NOMEM;
+            read_txn_end_if_unused(db);
+            goto done;
+        }
+        merge_cursor_init(&cursor->merge, db->env);
+        buffer_init(&cursor->key, db->env);
+    }
+    cursor->db = db;
+    cursor->direction = MERGE_NONE;
+    cursor->positioned = false;
+    cursor->stale = true; /* the first positioning opens the merge cursor */
+    cursor->lefast = false;
+    cursor->next = db->cursors;
+    db->cursors = cursor;
+    *out = cursor;
+done:
+    return db_report(db, rc);
+}
+
+void db_cursor_close(lsm_cursor *cursor) {
+    lsm_db *db;
+    lsm_cursor **link;
+
+    if (cursor == NULL) return;
+    db = cursor->db;
+    for (link = &db->cursors; *link != cursor; link = &(*link)->next) assert(*link);
+    *link = cursor->next;
+    cursor->next = db->free_cursors;
+    db->free_cursors = cursor;
+    cursor->positioned = false;
+    /* Sources hold page references of the transaction that may end now. */
+    merge_cursor_release(&cursor->merge);
+    merge_cursor_init(&cursor->merge, db->env);
+    read_txn_end_if_unused(db);
+}
+
+/* Make the merge cursor look at the present view. */
+static int refresh(lsm_cursor *cursor) {
+    int rc;
+    if (!cursor->stale) return LSM_OK;
+    rc = merge_cursor_open(&cursor->merge, &cursor->db->view, TOPIC_USER);
+    if (rc == LSM_OK) cursor->stale = false;
+    return rc;
+}
+
+static int position(lsm_cursor *cursor, int rc, enum merge_direction direction) {
+    cursor->direction = direction;
+    cursor->positioned = rc == LSM_OK && cursor->merge.valid;
+    return rc;
+}
+
+int db_cursor_seek(lsm_cursor *cursor, struct slice key, int mode) {
+    lsm_db *db = cursor->db;
+    int rc;
+
+    error_clear(&db->error);
+    cursor->lefast = mode == LSM_SEEK_LEFAST;
+    rc = refresh(cursor);
+    if (rc != LSM_OK) return db_report(db, rc);
+    switch (mode) {
+        case LSM_SEEK_GE:
+            rc = position(cursor, merge_cursor_seek_ge(&cursor->merge, key), MERGE_FORWARD);
+            break;
+        case LSM_SEEK_LE:
+            rc = position(cursor, merge_cursor_seek_le(&cursor->merge, key), MERGE_BACKWARD);
+            break;
+        case LSM_SEEK_LEFAST:
+            rc = position(cursor, merge_cursor_seek_le(&cursor->merge, key), MERGE_NONE);
+            break;
+        case LSM_SEEK_EQ:
+            rc = position(cursor, merge_cursor_seek_ge(&cursor->merge, key), MERGE_NONE);
+            if (cursor->positioned && key_compare(cursor->merge.key, key) != 0) {
+                cursor->positioned = false;
+            }
+            break;
+        default:
+            return LSM_MISUSE;
+    }
+    return db_report(db, rc);
+}
+
+int db_cursor_seek_gt(lsm_cursor *cursor, struct slice key) {
+    int rc;
+    error_clear(&cursor->db->error);
+    cursor->lefast = false;
+    rc = refresh(cursor);
+    if (rc == LSM_OK) rc = position(cursor, merge_cursor_seek_gt(&cursor->merge, key), MERGE_FORWARD);
+    return db_report(cursor->db, rc);
+}
+
+int db_cursor_seek_lt(lsm_cursor *cursor, struct slice key) {
+    int rc;
+    error_clear(&cursor->db->error);
+    cursor->lefast = false;
+    rc = refresh(cursor);
+    if (rc == LSM_OK) {
+        rc = position(cursor, merge_cursor_seek_lt(&cursor->merge, key), MERGE_BACKWARD);
+    }
+    return db_report(cursor->db, rc);
+}
+
+int db_cursor_first(lsm_cursor *cursor) {
+    int rc;
+    error_clear(&cursor->db->error);
+    cursor->lefast = false;
+    rc = refresh(cursor);
+    if (rc == LSM_OK) rc = position(cursor, merge_cursor_first(&cursor->merge), MERGE_FORWARD);
+    return db_report(cursor->db, rc);
+}
+
+int db_cursor_last(lsm_cursor *cursor) {
+    int rc;
+    error_clear(&cursor->db->error);
+    cursor->lefast = false;
+    rc = refresh(cursor);
+    if (rc == LSM_OK) rc = position(cursor, merge_cursor_last(&cursor->merge), MERGE_BACKWARD);
+    return db_report(cursor->db, rc);
+}
+
+static int step(lsm_cursor *cursor, enum merge_direction direction) {
+    lsm_db *db = cursor->db;
+    int rc;
+
+    if (cursor->direction != direction) return LSM_MISUSE;
+    if (!cursor->positioned) return LSM_OK; /* (I2) */
+    if (cursor->stale) {
+        struct slice from = buffer_slice(&cursor->key);
+        return direction == MERGE_FORWARD ? db_cursor_seek_gt(cursor, from)
+                                          : db_cursor_seek_lt(cursor, from);
+    }
+    error_clear(&db->error);
+    rc = direction == MERGE_FORWARD ? merge_cursor_next(&cursor->merge)
+                                    : merge_cursor_prev(&cursor->merge);
+    cursor->positioned = rc == LSM_OK && cursor->merge.valid;
+    return rc == LSM_OK ? LSM_OK : db_report(db, rc);
+}
+
+int db_cursor_next(lsm_cursor *cursor) {
+    return step(cursor, MERGE_FORWARD);
+}
+
+int db_cursor_prev(lsm_cursor *cursor) {
+    return step(cursor, MERGE_BACKWARD);
+}
+
+bool db_cursor_valid(const lsm_cursor *cursor) {
+    return cursor->positioned;
+}
+
+int db_cursor_key(lsm_cursor *cursor, struct slice *key) {
+    if (!cursor->positioned) {
+        *key = (struct slice){NULL, 0};
+    } else {
+        *key = cursor->stale ? buffer_slice(&cursor->key) : cursor->merge.key;
+    }
+    return LSM_OK;
+}
+
+/* The entry after a write: what is there now, or `live` false when it is gone. */
+int db_cursor_value(lsm_cursor *cursor, struct slice *value, bool *live) {
+    lsm_db *db = cursor->db;
+    struct slice key;
+    int rc;
+
+    *live = false;
+    *value = (struct slice){NULL, 0};
+    if (!cursor->positioned) return LSM_OK;
+    error_clear(&db->error);
+    if (!cursor->stale) {
+        rc = merge_cursor_value(&cursor->merge, value);
+        *live = rc == LSM_OK;
+        return db_report(db, rc);
+    }
+    key = buffer_slice(&cursor->key);
+    rc = view_lookup(&db->view, &db->scratch, key, live, value);
+    return db_report(db, rc);
+}

@@ -1,0 +1,199 @@
+/*
+** db_internal.h — what a connection and a database are, shared by the files of this room.
+**
+**     struct database   one per file and process: descriptor, pager, region, facts of the checkpoint on disk
+**     struct lsm_db     a connection: configuration, read transaction, write transaction, cursors
+**     struct lsm_cursor a position of a connection
+**
+** LOCKING     registry (a static mutex)  ->  database.connect  ->  locks of the region (never waited for)
+**             ->  database.facts. A connection itself is used by one thread at a time.
+*/
+#ifndef LSM_DB_INTERNAL_H
+#define LSM_DB_INTERNAL_H
+
+#include "base/buffer.h"
+#include "base/error.h"
+#include "cursor/cursor.h"
+#include "db/db.h"
+#include "format/format_checkpoint.h"
+#include "log/log.h"
+#include "memtree/memtree.h"
+#include "os/os.h"
+#include "pager/pager.h"
+#include "shm/shm.h"
+#include "work/work.h"
+
+#define LOG_SUFFIX "-log"
+#define FILE_ID_MAX 64
+
+/* The checkpoint on disk, as far as others need it. */
+struct checkpoint_facts {
+    int64_t snapshot_id;    /* 0 = none */
+    uint64_t log_offset;
+    uint32_t pages_written;
+};
+
+struct database {
+    struct database *next;
+    lsm_env *env;
+    char *path;             /* absolute */
+    char *log_path;
+    uint8_t file_id[FILE_ID_MAX];
+    size_t file_id_size;
+    uint32_t references;    /* connections; guarded by the registry */
+    lsm_mutex *connect;     /* serialises connect and disconnect */
+
+    /* Guarded by `connect`: the owner's side, present while a read-write connection, or a read
+    ** transaction that joined one, exists. */
+    struct os_file file;
+    bool file_writable;
+    struct buffer parked;   /* struct os_file: descriptors that must not be closed before the last */
+    struct pager *pager;
+    struct shm *shm;        /* NULL = no region */
+    uint32_t writers;       /* read-write connections */
+    uint32_t joined;        /* read transactions of read-only connections on the region */
+    uint32_t detached;      /* read transactions that recovered privately; they hold ROTRANS */
+
+    lsm_mutex *facts_mutex;
+    struct checkpoint_facts facts;
+    int log_sync_failed;    /* code of a failed log sync not yet made good by a checkpoint, else LSM_OK */
+};
+
+struct db_config {
+    int autoflush_kb;
+    int page_size;
+    int safety;
+    int block_size_kb;
+    int autowork;
+    int mmap;
+    int use_log;
+    int automerge;
+    int max_freelist;
+    int multiple_processes;
+    int autocheckpoint_kb;
+    int read_only;
+};
+
+/* Where a nesting level began. */
+struct db_mark {
+    struct memtree_mark tree;
+    struct log_mark log;
+};
+
+struct lsm_cursor {
+    lsm_db *db;
+    lsm_cursor *next;       /* all open cursors of the connection, or its free list */
+    struct merge_cursor merge;
+    enum merge_direction direction; /* what may follow; MERGE_NONE after EQ, LEFAST, or nothing */
+    bool positioned;        /* on an entry (of `merge`, or of `key` when stale) */
+    bool stale;             /* the content changed: `key` is where we stood; seek again before stepping */
+    bool lefast;
+    struct buffer key;      /* copy of the key, when stale */
+};
+
+struct lsm_db {
+    lsm_env *env;
+    struct db_config config;
+    struct error_context error;
+    void (*log_hook)(void *, int, const char *);
+    void *log_context;
+    void (*work_hook)(lsm_db *, void *);
+    void *work_context;
+    lsm_compress compress;
+    lsm_compress_factory factory;
+    bool in_factory;
+    bool not_a_database;    /* why the last open failed with LSM_CORRUPT */
+
+    struct database *database; /* NULL = not open */
+    struct shm *shm;           /* of the database, or private to a detached read transaction */
+    struct pager *pager;       /* the same */
+    struct shm_locks locks;
+    bool attached;             /* `locks` is on the region's list */
+    uint32_t page_size;        /* as last seen */
+    uint32_t block_size;
+
+    /* Read transaction: open while slot >= 0, or `detached`. */
+    int slot;
+    bool detached;
+    bool joined;
+    struct tree_header header;  /* the version read */
+    struct snapshot snapshot;   /* cached between transactions; id 0 = none */
+    struct level_notes *notes;  /* of `snapshot` */
+    struct read_view view;
+
+    /* Write transaction: open while level_count > 0. */
+    uint32_t level_count;
+    struct db_mark *marks;      /* one per level */
+    uint32_t mark_capacity;
+    struct memtree_writer writer;
+    struct log_writer log;
+    bool logging;               /* USE_LOG as it was when the transaction began */
+    int txn_rc;                 /* a change failed: only rollback is accepted */
+    bool dropped_old;           /* this transaction dropped a spent old tree */
+    struct log_state log_state; /* of the published header */
+
+    lsm_cursor *cursors;        /* open */
+    lsm_cursor *free_cursors;
+    struct lookup_scratch scratch;
+    struct buffer scan_key;     /* scratch */
+    uint64_t change_count;      /* writes and rollbacks: positions derived before are stale */
+};
+
+/* --- registry.c --- */
+LSM_MUST_USE int database_acquire(lsm_db *db, const char *path);
+void database_release(lsm_db *db);
+/* Become (or join) the owner: locks, region, recovery. Sets db->shm and db->pager. */
+LSM_MUST_USE int database_connect_writer(lsm_db *db);
+/* The last one writes everything to the file and removes the log. */
+void database_disconnect_writer(lsm_db *db);
+/* A read-only connection starts or ends a read transaction: on the region, or recovered privately. */
+LSM_MUST_USE int database_reader_enter(lsm_db *db);
+void database_reader_leave(lsm_db *db);
+/* Does somebody read the file without the region? Then nothing may be reused. */
+bool database_has_detached_readers(struct database *database);
+void database_facts(struct database *database, struct checkpoint_facts *out);
+void database_set_facts(struct database *database, const struct checkpoint_facts *facts);
+
+/* --- recovery.c --- */
+/* Load the newest checkpoint and replay the log into `shm`, which is fresh. Modifies no file. */
+int recover_region(lsm_db *db, struct os_file *file, struct os_file *log_file, struct shm *shm,
+                   struct checkpoint_facts *facts);
+
+/* --- read_txn.c --- */
+int read_txn_begin(lsm_db *db);       /* nothing to do when open */
+void read_txn_end_if_unused(lsm_db *db);
+bool read_txn_is_open(const lsm_db *db);
+int read_txn_use_snapshot(lsm_db *db, const uint32_t *words, uint32_t word_count);
+/* The connection published a newer snapshot of the same content: read that from now on. */
+int read_txn_advance(lsm_db *db, bool *advanced);
+void read_txn_refresh_view(lsm_db *db);
+int db_check_compression(lsm_db *db, uint32_t compression_id);
+
+/* --- write_txn.c --- */
+/* WRITER alone, without a transaction: for flushing. Implies a read transaction. */
+LSM_MUST_USE int write_txn_lock(lsm_db *db);
+void write_txn_unlock(lsm_db *db);
+LSM_MUST_USE int write_txn_begin(lsm_db *db, uint32_t levels);
+int write_txn_rollback_all(lsm_db *db);
+
+/* --- autowork.c --- */
+int db_autowork(lsm_db *db, uint32_t units);
+/* The toggle bit for the next log position: not that of the newest snapshot. WRITER held. */
+uint32_t db_next_toggle(lsm_db *db);
+int db_checkpoint(lsm_db *db, uint32_t *kb);
+/* Both trees to the file. Requires WRITER (held), takes WORKER. */
+int db_flush_trees(lsm_db *db, bool forget_log);
+
+/* --- db_cursor.c --- */
+void cursors_before_change(lsm_db *db); /* remember keys, mark stale */
+void cursors_free_all(lsm_db *db);
+
+/* Deliver what `db->error` holds to the log hook, and clear it. Returns `rc`. */
+int db_report(lsm_db *db, int rc);
+void db_log(lsm_db *db, int rc, const char *format, ...)
+#if defined(__GNUC__)
+    __attribute__((format(printf, 3, 4)))
+#endif
+    ;
+
+#endif

@@ -1,0 +1,224 @@
+/*
+** read_txn.c — read transactions: one version of everything, protected by a reader slot.
+**
+** INVARIANTS  (I1) while open, db->header and db->snapshot are the version read, and the slot keeps its chunks
+**             and blocks from being reused.
+**             (I2) a spent old tree (already in the snapshot) is not part of the view.
+** COST        begin and end take one short mutex each; the decoded snapshot is kept between
+**             transactions and decoded again only when its id changed.
+*/
+#include "db/db_internal.h"
+
+#define BEGIN_ATTEMPTS 10
+
+bool read_txn_is_open(const lsm_db *db) {
+    return db->slot >= 0;
+}
+
+/* Compression functions that the database needs; a factory may supply them. */
+int db_check_compression(lsm_db *db, uint32_t compression_id) {
+    if (compression_id == LSM_COMPRESSION_EMPTY || compression_id == db->compress.iId) return LSM_OK;
+    if (db->factory.xFactory && !db->in_factory) {
+        db->in_factory = true;
+        (void)db->factory.xFactory(db->factory.pCtx, db, compression_id);
+        db->in_factory = false;
+        if (compression_id == db->compress.iId) return LSM_OK;
+    }
+    return error_note(&db->error, LSM_MISMATCH, "the database needs other compression functions");
+}
+
+/* Make `words` the snapshot read. */
+int read_txn_use_snapshot(lsm_db *db, const uint32_t *words, uint32_t word_count) {
+    struct snapshot snapshot = {0};
+    struct level_notes *notes = NULL;
+    bool compressed = db->compress.xBound != NULL || words[3] > LSM_COMPRESSION_NONE;
+    int rc;
+
+    rc = checkpoint_decode(words, word_count, compressed, db->env, &db->error, &snapshot);
+    if (rc != LSM_OK) return rc;
+    rc = level_notes_new(db->env, &snapshot, &notes);
+    if (rc != LSM_OK) {
+        snapshot_release(&snapshot);
+        return rc;
+    }
+    level_notes_free(db->notes);
+    snapshot_release(&db->snapshot);
+    db->snapshot = snapshot;
+    db->notes = notes;
+    db->page_size = snapshot.page_size;
+    db->block_size = snapshot.block_size;
+    pager_set_block_limit(db->pager, snapshot.block_count);
+    return LSM_OK;
+}
+
+void read_txn_refresh_view(lsm_db *db) {
+    const struct tree_header *header = db->level_count > 0 ? &db->writer.header : &db->header;
+
+    db->view.env = db->env;
+    db->view.error = &db->error;
+    db->view.pager = db->pager;
+    db->view.snapshot = &db->snapshot;
+    db->view.notes = db->notes;
+    db->view.live = memtree_live(db->shm, header);
+    if (header->old_id != 0 && (uint64_t)header->old_log_field != db->snapshot.log.field) {
+        db->view.old = memtree_old(db->shm, header);
+    } else {
+        db->view.old = (struct memtree){0};
+    }
+}
+
+/* One attempt; LSM_OK with *done false: something changed meanwhile, try again. */
+static int try_begin(lsm_db *db, bool *done) {
+    uint32_t words[CHECKPOINT_WORDS_MAX];
+    uint32_t word_count;
+    int64_t id;
+    int copy;
+    int slot;
+    int rc;
+
+    *done = false;
+    rc = shm_load_tree(db->shm, &db->header, &copy);
+    if (rc != LSM_OK) return rc;
+    if (db->snapshot.id == 0 || shm_snapshot_id(db->shm) != db->snapshot.id) {
+        rc = shm_load_snapshot(db->shm, words, &word_count);
+        if (rc != LSM_OK) return rc;
+        rc = read_txn_use_snapshot(db, words, word_count);
+        if (rc != LSM_OK) return rc;
+    }
+    id = db->snapshot.id;
+    rc = shm_reader_acquire(db->shm, &db->locks, db->header.used_id, db->header.next_id, id, &slot);
+    if (rc == LSM_BUSY) return LSM_OK;
+    if (rc != LSM_OK) return rc;
+    /* Between the look and the lock things may have moved on: then the slot protects too little. */
+    if (!shm_tree_unchanged(db->shm, &db->header) || shm_snapshot_id(db->shm) != id) {
+        shm_reader_release(db->shm, &db->locks, slot);
+        return LSM_OK;
+    }
+    db->slot = slot;
+    *done = true;
+    return LSM_OK;
+}
+
+int read_txn_begin(lsm_db *db) {
+    bool done = false;
+    int attempt;
+    int rc = LSM_OK;
+
+    if (db->slot >= 0) return LSM_OK;
+    if (db->config.read_only) {
+        rc = database_reader_enter(db);
+        if (rc != LSM_OK) return rc;
+        /* Another region, or another recovery: its snapshot may differ under the same id. */
+        db->snapshot.id = 0;
+    }
+    if (!db->attached) {
+        shm_attach(db->shm, &db->locks);
+        db->attached = true;
+    }
+    for (attempt = 0; attempt < BEGIN_ATTEMPTS && rc == LSM_OK && !done; attempt++) {
+        rc = try_begin(db, &done);
+    }
+    if (rc == LSM_OK && !done) {
+        rc = error_note(&db->error, LSM_BUSY, "no reader slot");
+    }
+    if (rc == LSM_OK) rc = db_check_compression(db, db->snapshot.compression_id);
+    if (rc != LSM_OK) {
+        if (db->slot >= 0) shm_reader_release(db->shm, &db->locks, db->slot);
+        db->slot = -1;
+        if (db->config.read_only) {
+            shm_detach(db->shm, &db->locks);
+            db->attached = false;
+            database_reader_leave(db);
+        }
+        return rc;
+    }
+    pager_reader_enter(db->pager);
+    read_txn_refresh_view(db);
+    return LSM_OK;
+}
+
+void read_txn_end_if_unused(lsm_db *db) {
+    if (db->slot < 0 || db->cursors || db->level_count > 0) return;
+    pager_reader_leave(db->pager);
+    shm_reader_release(db->shm, &db->locks, db->slot);
+    db->slot = -1;
+    if (db->config.read_only) {
+        shm_detach(db->shm, &db->locks);
+        db->attached = false;
+        database_reader_leave(db);
+    }
+}
+
+/*
+** This connection's own work published a newer snapshot with the same content. Take the new slot first, then
+** give up the old one; cursors were marked stale by the caller and seek again.
+*/
+int read_txn_advance(lsm_db *db, bool *advanced) {
+    uint32_t words[CHECKPOINT_WORDS_MAX];
+    uint32_t word_count;
+    const struct tree_header *header = db->level_count > 0 ? &db->writer.header : &db->header;
+    int slot;
+    int rc;
+
+    assert(db->slot >= 0);
+    *advanced = false;
+    rc = shm_load_snapshot(db->shm, words, &word_count);
+    if (rc != LSM_OK) return rc;
+    rc = shm_reader_acquire(db->shm, &db->locks, db->header.used_id, header->next_id,
+                            (int64_t)(((uint64_t)words[0] << 32) | words[1]), &slot);
+    if (rc == LSM_BUSY) return LSM_OK; /* stay on the old one: it is still protected */
+    if (rc != LSM_OK) return rc;
+    rc = read_txn_use_snapshot(db, words, word_count);
+    if (rc != LSM_OK) {
+        if (slot != db->slot) shm_reader_release(db->shm, &db->locks, slot);
+        return rc;
+    }
+    if (slot != db->slot) shm_reader_release(db->shm, &db->locks, db->slot);
+    db->slot = slot;
+    *advanced = true;
+    read_txn_refresh_view(db);
+    return LSM_OK;
+}
+
+int db_read_begin(lsm_db *db) {
+    int rc;
+    if (db->database == NULL) return LSM_MISUSE;
+    error_clear(&db->error);
+    rc = read_txn_begin(db);
+    return db_report(db, rc);
+}
+
+void db_read_end(lsm_db *db) {
+    if (db->database) read_txn_end_if_unused(db);
+}
+
+int db_version(lsm_db *db, int64_t *snapshot_id, uint32_t *txn_id, uint32_t *tree_id) {
+    struct tree_header header;
+    int copy;
+    int rc;
+
+    if (db->database == NULL) return LSM_MISUSE;
+    if (db->slot >= 0) {
+        *snapshot_id = db->snapshot.id;
+        *txn_id = db->header.live.txn_id;
+        *tree_id = db->header.next_id;
+        return LSM_OK;
+    }
+    if (db->shm == NULL) return LSM_MISUSE; /* a read-only connection between transactions */
+    rc = shm_load_tree(db->shm, &header, &copy);
+    if (rc != LSM_OK) return rc;
+    *snapshot_id = shm_snapshot_id(db->shm);
+    *txn_id = header.live.txn_id;
+    *tree_id = header.next_id;
+    return LSM_OK;
+}
+
+int db_get(lsm_db *db, struct slice key, bool *found, struct slice *value) {
+    int rc;
+
+    if (db->database == NULL) return LSM_MISUSE;
+    error_clear(&db->error);
+    rc = read_txn_begin(db);
+    if (rc == LSM_OK) rc = view_lookup(&db->view, &db->scratch, key, found, value);
+    return db_report(db, rc);
+}

@@ -1,0 +1,462 @@
+/*
+** registry.c — the databases that this process has open, and who owns their files.
+**
+** INVARIANTS  (I1) one struct database per file: looked up by path, then by the file's identity, so that two
+**             names of one file share locks and region.
+**             (I2) no descriptor of a database file is closed while another one of the process is in use:
+**             closing any of them would drop all POSIX locks of the process on the file.
+**             (I3) while a region exists this process holds DMS2 and RWCLIENT0 exclusively: it is the only
+**             one that writes, and nobody else can join.
+** LOCKING     the list: static mutex 0. Connecting and disconnecting one database: its `connect` mutex,
+**             so that a slow recovery holds up nobody else.
+*/
+#include "base/memory.h"
+#include "db/db_internal.h"
+#include "snapshot/checkpoint.h"
+
+#define REGISTRY_MUTEX 0
+
+static struct database *registry_head;
+
+/* ------------------------------------------------------------------------- finding and making -- */
+
+static struct database *find_by_path(lsm_env *env, const char *path) {
+    struct database *database;
+    for (database = registry_head; database; database = database->next) {
+        if (database->env == env && strcmp(database->path, path) == 0) return database;
+    }
+    return NULL;
+}
+
+static struct database *find_by_file(lsm_env *env, const uint8_t *id, size_t size) {
+    struct database *database;
+    if (size == 0) return NULL;
+    for (database = registry_head; database; database = database->next) {
+        if (database->env == env && database->file_id_size == size &&
+            memcmp(database->file_id, id, size) == 0) {
+            return database;
+        }
+    }
+    return NULL;
+}
+
+static void database_free(struct database *database) {
+    lsm_env *env = database->env;
+    struct os_file *parked = (struct os_file *)(void *)database->parked.data;
+    size_t i;
+
+    for (i = 0; i < database->parked.size / sizeof *parked; i++) os_close(&parked[i]);
+    buffer_release(&database->parked);
+    os_close(&database->file);
+    os_mutex_free(env, database->connect);
+    os_mutex_free(env, database->facts_mutex);
+    memory_free(env, database->path);
+    memory_free(env, database->log_path);
+    memory_free(env, database);
+}
+
+static int park(struct database *database, struct os_file *file) {
+    buffer_append(&database->parked, file, sizeof *file);
+    if (database->parked.rc != LSM_OK) {
+        int rc = database->parked.rc;
+        database->parked.rc = LSM_OK;
+        return rc;
+    }
+    *file = (struct os_file){0};
+    return LSM_OK;
+}
+
+static int database_new(lsm_env *env, char *path, struct os_file *file, bool writable,
+                        struct database **out) {
+    struct database *database = memory_allocate_zero(env, sizeof *database);
+    size_t path_size = strlen(path);
+    int rc = LSM_NOMEM;
+
+    if (database == NULL) return LSM_NOMEM;
+    database->env = env;
+    buffer_init(&database->parked, env);
+    database->log_path = memory_allocate(env, path_size + sizeof LOG_SUFFIX);
+    if (database->log_path == NULL) goto fail;
+    memcpy(database->log_path, path, path_size);
+    memcpy(database->log_path + path_size, LOG_SUFFIX, sizeof LOG_SUFFIX);
+    rc = os_mutex_new(env, &database->connect);
+    if (rc != LSM_OK) goto fail;
+    rc = os_mutex_new(env, &database->facts_mutex);
+    if (rc != LSM_OK) goto fail;
+    database->path = path;
+    database->file = *file;
+    database->file_writable = writable;
+    *out = database;
+    return LSM_OK;
+fail:
+    database_free(database); /* path and file stay the caller's */
+    return rc;
+}
+
+int database_acquire(lsm_db *db, const char *name) {
+    lsm_env *env = db->env;
+    bool writable = !db->config.read_only;
+    int flags = writable ? 0 : LSM_OPEN_READONLY;
+    char *path = NULL;
+    struct os_file file = {0};
+    uint8_t id[FILE_ID_MAX];
+    size_t id_size = 0;
+    struct database *database;
+    int rc;
+
+    rc = os_full_path(env, name, &path);
+    if (rc != LSM_OK) return rc;
+    os_static_enter(REGISTRY_MUTEX);
+    database = find_by_path(env, path);
+    if (database == NULL || (writable && !database->file_writable)) {
+        rc = os_open(env, path, flags, &file);
+        if (rc != LSM_OK) goto done;
+    }
+    if (database == NULL) {
+        if (os_file_id(&file, id, sizeof id, &id_size) != LSM_OK) id_size = 0;
+        database = find_by_file(env, id, id_size);
+    }
+    if (database == NULL) {
+        rc = database_new(env, path, &file, writable, &database);
+        if (rc != LSM_OK) goto done;
+        path = NULL;
+        file = (struct os_file){0};
+        memcpy(database->file_id, id, id_size);
+        database->file_id_size = id_size;
+        database->next = registry_head;
+        registry_head = database;
+    } else if (file.file != NULL) {
+        /* (I2): keep both descriptors; use the one that can do more. */
+        if (writable && !database->file_writable) {
+            struct os_file narrow = database->file;
+            rc = park(database, &narrow);
+            if (rc != LSM_OK) goto done;
+            database->file = file;
+            database->file_writable = true;
+            file = (struct os_file){0};
+        } else {
+            rc = park(database, &file);
+            if (rc != LSM_OK) goto done;
+        }
+    }
+    database->references++;
+    db->database = database;
+done:
+    os_static_leave(REGISTRY_MUTEX);
+    os_close(&file); /* only after a failure, when nobody has the file open */
+    memory_free(env, path);
+    return rc;
+}
+
+void database_release(lsm_db *db) {
+    struct database *database = db->database;
+    struct database **link;
+
+    if (database == NULL) return;
+    db->database = NULL;
+    os_static_enter(REGISTRY_MUTEX);
+    if (--database->references == 0) {
+        for (link = &registry_head; *link != database; link = &(*link)->next) {
+        }
+        *link = database->next;
+        assert(database->shm == NULL);
+        database_free(database);
+    }
+    os_static_leave(REGISTRY_MUTEX);
+}
+
+/* --------------------------------------------------------------------------------- the owner -- */
+
+static bool lock_busy(int rc) {
+    return rc == LSM_BUSY;
+}
+
+/* DMS1, which others hold only while they connect or disconnect: wait, 1 ms doubling to 100 ms. */
+static int lock_connect(struct database *database, bool wait) {
+    uint32_t pause = 1000;
+    int rc;
+
+    for (;;) {
+        rc = os_lock(&database->file, LOCK_DMS1, LSM_LOCK_EXCL);
+        if (!lock_busy(rc) || !wait) return rc;
+        os_sleep(database->env, pause);
+        pause = pause * 2 > 100000 ? 100000 : pause * 2;
+    }
+}
+
+static void unlock(struct database *database, int lock_no) {
+    /* A failed unlock cannot be mended; the lock goes with the descriptor. */
+    (void)!os_lock(&database->file, lock_no, LSM_LOCK_UNLOCK);
+}
+
+static uint64_t mmap_limit(const lsm_db *db) {
+    if (db->compress.xBound || db->config.mmap == 0) return 0;
+    if (db->config.mmap == 1) return UINT64_MAX;
+    return (uint64_t)db->config.mmap * 1024;
+}
+
+static int open_pager(lsm_db *db, struct database *database, struct pager **out) {
+    struct pager_config config = {
+        .mmap_bytes = mmap_limit(db),
+        .cache_bytes = (size_t)8 << 20,
+        .compress = db->compress.xBound ? &db->compress : NULL,
+    };
+    return pager_open(db->env, &database->file, &config, out);
+}
+
+/* Open the log for reading; missing is fine (closed afterwards). */
+static int open_log_for_recovery(struct database *database, struct os_file *log_file) {
+    int rc = os_open(database->env, database->log_path, LSM_OPEN_READONLY, log_file);
+    if (rc == LSM_IOERR_NOENT) {
+        *log_file = (struct os_file){0};
+        return LSM_OK;
+    }
+    return rc;
+}
+
+/* Become the owner of a database that nobody has open. `connect` held. */
+static int owner_start(lsm_db *db, struct database *database) {
+    bool wait = db->config.multiple_processes != 0;
+    bool have_dms2 = false;
+    bool have_client = false;
+    struct os_file log_file = {0};
+    struct checkpoint_facts facts;
+    int rc;
+
+    rc = lock_connect(database, wait);
+    if (rc != LSM_OK) return rc;
+    rc = os_lock(&database->file, LOCK_DMS2, LSM_LOCK_EXCL);
+    if (rc != LSM_OK) goto done;
+    have_dms2 = true;
+    /* A read-only client that joined a region which its writers have left: it still reads the file. */
+    rc = os_test_lock(&database->file, LOCK_DMS3, 1, LSM_LOCK_EXCL);
+    if (rc != LSM_OK) goto done;
+    rc = os_lock(&database->file, LOCK_RWCLIENT0, LSM_LOCK_EXCL);
+    if (rc != LSM_OK) goto done;
+    have_client = true;
+    rc = open_pager(db, database, &database->pager);
+    if (rc != LSM_OK) goto done;
+    rc = shm_open_private(database->env, &database->shm);
+    if (rc != LSM_OK) goto done;
+    rc = open_log_for_recovery(database, &log_file);
+    if (rc != LSM_OK) goto done;
+    db->pager = database->pager;
+    rc = recover_region(db, &database->file, &log_file, database->shm, &facts);
+    if (rc != LSM_OK) goto done;
+    database_set_facts(database, &facts);
+    database->log_sync_failed = LSM_OK;
+done:
+    os_close(&log_file);
+    if (rc != LSM_OK) {
+        pager_close(database->pager);
+        shm_close(database->shm);
+        database->pager = NULL;
+        database->shm = NULL;
+        db->pager = NULL;
+        if (have_client) unlock(database, LOCK_RWCLIENT0);
+        if (have_dms2) unlock(database, LOCK_DMS2);
+    }
+    unlock(database, LOCK_DMS1);
+    return rc;
+}
+
+/* Nobody of this process uses the region any more. `connect` held. */
+static void owner_stop(struct database *database) {
+    pager_close(database->pager);
+    shm_close(database->shm);
+    database->pager = NULL;
+    database->shm = NULL;
+    unlock(database, LOCK_RWCLIENT0);
+    unlock(database, LOCK_DMS2);
+}
+
+int database_connect_writer(lsm_db *db) {
+    struct database *database = db->database;
+    int rc = LSM_OK;
+
+    os_mutex_enter(db->env, database->connect);
+    if (database->shm == NULL) rc = owner_start(db, database);
+    if (rc == LSM_OK) {
+        database->writers++;
+        db->shm = database->shm;
+        db->pager = database->pager;
+    }
+    os_mutex_leave(db->env, database->connect);
+    return rc;
+}
+
+/*
+** Everything to the file, then the log away. After a failure the log stays, and the next open finds all in it.
+** When read transactions stay behind on the region, trees are dropped from its header (they are in the file),
+** and log position and header keep describing the same place for the next writer.
+*/
+static void last_writer_leaves(lsm_db *db, struct database *database) {
+    struct tree_header header;
+    bool alone = database->joined == 0;
+    bool detached = database_has_detached_readers(database);
+    uint32_t last_block;
+    int copy;
+    int rc;
+
+    rc = shm_load_tree(database->shm, &header, &copy);
+    if (rc == LSM_OK && (header.old_id != 0 || header.live.root != 0)) {
+        rc = db_flush_trees(db, alone && !detached);
+    }
+    if (rc == LSM_OK) rc = db_checkpoint(db, NULL);
+    log_writer_release(&db->log);
+    if (rc != LSM_OK) {
+        db_log(db, rc, "closing %s: content could not be written to the file; it stays in the log",
+               database->path);
+        return;
+    }
+    if (detached) return;
+    rc = os_unlink(db->env, database->log_path);
+    if (rc == LSM_OK && os_sync_directory(db->env, database->log_path) != LSM_OK) {
+        db_log(db, LSM_IOERR, "closing %s: its directory could not be synced", database->path);
+    }
+    if (!alone) return;
+    rc = read_txn_begin(db);
+    if (rc != LSM_OK) return;
+    pager_reader_enter(db->pager);
+    rc = freelist_last_used_block(db->env, db->pager, &db->snapshot, &db->error, &last_block);
+    pager_reader_leave(db->pager);
+    if (rc == LSM_OK) {
+        uint64_t size = (uint64_t)last_block * db->snapshot.block_size;
+        /* A database that never had a block becomes an empty file; any other keeps its meta pages. */
+        if (db->snapshot.block_count > 0 && size == 0) size = 2 * META_PAGE_SIZE;
+        read_txn_end_if_unused(db);
+        if (os_truncate(&database->file, size) != LSM_OK) {
+            db_log(db, LSM_IOERR, "closing %s: unused space could not be cut off", database->path);
+        }
+    } else {
+        read_txn_end_if_unused(db);
+    }
+}
+
+void database_disconnect_writer(lsm_db *db) {
+    struct database *database = db->database;
+
+    os_mutex_enter(db->env, database->connect);
+    if (database->writers == 1) {
+        bool locked = lock_connect(database, true) == LSM_OK;
+        last_writer_leaves(db, database);
+        if (db->attached) {
+            shm_detach(database->shm, &db->locks);
+            db->attached = false;
+        }
+        database->writers = 0;
+        if (database->joined == 0) owner_stop(database);
+        if (locked) unlock(database, LOCK_DMS1);
+    } else {
+        if (db->attached) {
+            shm_detach(database->shm, &db->locks);
+            db->attached = false;
+        }
+        database->writers--;
+    }
+    os_mutex_leave(db->env, database->connect);
+    db->shm = NULL;
+    db->pager = NULL;
+}
+
+/* ------------------------------------------------------------------------------ read-only side -- */
+
+/* Join the region if this process owns one. */
+static bool join_region(lsm_db *db, struct database *database) {
+    if (database->shm == NULL) return false;
+    database->joined++;
+    db->shm = database->shm;
+    db->pager = database->pager;
+    db->joined = true;
+    return true;
+}
+
+/* Read the file as it lies: a private region, recovered from checkpoint and log. `connect` held. */
+static int detach(lsm_db *db, struct database *database) {
+    struct os_file log_file = {0};
+    struct checkpoint_facts facts;
+    struct pager *pager = NULL;
+    struct shm *shm = NULL;
+    bool have_rotrans = database->detached > 0;
+    int rc;
+
+    if (!have_rotrans) {
+        rc = os_lock(&database->file, LOCK_DMS1, LSM_LOCK_SHARED);
+        if (rc != LSM_OK) return rc;
+        /* A read-write client elsewhere: its changes are where we cannot see them. */
+        rc = os_test_lock(&database->file, LOCK_RWCLIENT0, RWCLIENT_COUNT, LSM_LOCK_SHARED);
+        if (rc == LSM_OK) rc = os_test_lock(&database->file, LOCK_DMS2, 1, LSM_LOCK_SHARED);
+        if (rc == LSM_OK) rc = os_lock(&database->file, LOCK_ROTRANS, LSM_LOCK_SHARED);
+        unlock(database, LOCK_DMS1);
+        if (rc != LSM_OK) return rc;
+    }
+    rc = open_pager(db, database, &pager);
+    if (rc != LSM_OK) goto done;
+    rc = shm_open_private(db->env, &shm);
+    if (rc != LSM_OK) goto done;
+    rc = open_log_for_recovery(database, &log_file);
+    if (rc != LSM_OK) goto done;
+    db->pager = pager;
+    rc = recover_region(db, &database->file, &log_file, shm, &facts);
+done:
+    os_close(&log_file);
+    if (rc != LSM_OK) {
+        pager_close(pager);
+        shm_close(shm);
+        db->pager = NULL;
+        if (!have_rotrans) unlock(database, LOCK_ROTRANS);
+        return rc;
+    }
+    db->shm = shm;
+    db->detached = true;
+    database->detached++;
+    return LSM_OK;
+}
+
+int database_reader_enter(lsm_db *db) {
+    struct database *database = db->database;
+    int rc = LSM_OK;
+
+    os_mutex_enter(db->env, database->connect);
+    if (!join_region(db, database)) rc = detach(db, database);
+    os_mutex_leave(db->env, database->connect);
+    return rc;
+}
+
+void database_reader_leave(lsm_db *db) {
+    struct database *database = db->database;
+
+    os_mutex_enter(db->env, database->connect);
+    if (db->joined) {
+        db->joined = false;
+        if (--database->joined == 0 && database->writers == 0) owner_stop(database);
+    }
+    if (db->detached) {
+        db->detached = false;
+        pager_close(db->pager);
+        shm_close(db->shm);
+        if (--database->detached == 0) unlock(database, LOCK_ROTRANS);
+    }
+    db->pager = NULL;
+    db->shm = NULL;
+    os_mutex_leave(db->env, database->connect);
+}
+
+bool database_has_detached_readers(struct database *database) {
+    if (database->detached > 0) return true;
+    return os_test_lock(&database->file, LOCK_ROTRANS, 1, LSM_LOCK_EXCL) != LSM_OK;
+}
+
+/* -------------------------------------------------------------------------------------- facts -- */
+
+void database_facts(struct database *database, struct checkpoint_facts *out) {
+    os_mutex_enter(database->env, database->facts_mutex);
+    *out = database->facts;
+    os_mutex_leave(database->env, database->facts_mutex);
+}
+
+void database_set_facts(struct database *database, const struct checkpoint_facts *facts) {
+    os_mutex_enter(database->env, database->facts_mutex);
+    database->facts = *facts;
+    os_mutex_leave(database->env, database->facts_mutex);
+}

@@ -1,0 +1,426 @@
+/*
+** write_txn.c — write transactions: levels, the two records of a change (log and tree), commit.
+**
+** ERRORS      A change that fails half-way (log written, tree not) leaves the transaction open and unable to
+**             do anything but roll back: txn_rc.
+** INVARIANTS  (I1) the log record is written before the tree is changed; COMMIT before the header is published.
+**             (I2) after a failed commit nothing of the transaction is visible to anybody.
+**             (I3) rollback publishes log regions and sums exactly as they were before begin.
+** LOCKING     WRITER from begin to the end of the outermost level, automatic work included.
+*/
+#include "base/memory.h"
+#include "db/db_internal.h"
+
+static void header_set_log(struct tree_header *header, const struct log_state *state) {
+    header->log_sum0 = state->sum0;
+    header->log_sum1 = state->sum1;
+    header->log_reclaim_id = state->reclaim_id;
+    memcpy(header->log_regions, state->regions, sizeof header->log_regions);
+}
+
+static void log_state_from_header(struct log_state *state, const struct tree_header *header) {
+    memcpy(state->regions, header->log_regions, sizeof state->regions);
+    state->sum0 = header->log_sum0;
+    state->sum1 = header->log_sum1;
+    state->reclaim_id = header->log_reclaim_id;
+}
+
+static int reserve_marks(lsm_db *db, uint32_t count) {
+    struct db_mark *marks;
+    uint32_t capacity = db->mark_capacity ? db->mark_capacity : 4;
+
+    if (count <= db->mark_capacity) return LSM_OK;
+    while (capacity < count) capacity *= 2;
+    marks = memory_reallocate(db->env, db->marks, capacity * sizeof *marks);
+    if (marks == NULL) return LSM_NOMEM;
+    db->marks = marks;
+    db->mark_capacity = capacity;
+    return LSM_OK;
+}
+
+static void open_levels(lsm_db *db, uint32_t levels) {
+    while (db->level_count < levels) {
+        struct db_mark *mark = &db->marks[db->level_count++];
+        memtree_writer_mark(&db->writer, &mark->tree);
+        if (db->logging) log_writer_mark(&db->log, &mark->log);
+    }
+}
+
+/* The writer before us died in a transaction. WRITER held. */
+static int repair_if_needed(lsm_db *db) {
+    struct tree_header header;
+    int copy;
+    int rc;
+
+    shm_mend_tree(db->shm);
+    if (db->shm->header->writer_flag == 0) return LSM_OK;
+    rc = shm_load_tree(db->shm, &header, &copy);
+    if (rc != LSM_OK) return rc;
+    rc = memtree_repair(db->shm, &header, &db->error);
+    if (rc != LSM_OK) return rc;
+    shm_publish_tree(db->shm, &header);
+    db->shm->header->writer_flag = 0;
+    /* The repaired header is the version we read if it was ours before. */
+    if (db->header.live.txn_id == header.live.txn_id) db->header = header;
+    return LSM_OK;
+}
+
+/* After a failed sync of the log: FULL means nothing until a checkpoint covers all. */
+static int heal_log(lsm_db *db) {
+    struct database *database = db->database;
+    int rc;
+
+    if (database->log_sync_failed == LSM_OK || db->config.safety != LSM_SAFETY_FULL) return LSM_OK;
+    if (db->cursors) return database->log_sync_failed; /* they pin what would have to be dropped */
+    rc = db_flush_trees(db, false);
+    if (rc == LSM_OK) rc = db_checkpoint(db, NULL);
+    if (rc != LSM_OK) return database->log_sync_failed;
+    database->log_sync_failed = LSM_OK;
+    return LSM_OK;
+}
+
+/* A spent old tree (its content is in the snapshot read) leaves the header. */
+static void drop_spent_tree(lsm_db *db) {
+    struct tree_header *header = &db->writer.header;
+    if (header->old_id != 0 && (uint64_t)header->old_log_field == db->snapshot.log.field) {
+        memtree_drop_old(header);
+        db->dropped_old = true;
+    }
+}
+
+static bool version_is_newest(lsm_db *db) {
+    return shm_tree_unchanged(db->shm, &db->header);
+}
+
+/* Read the newest version; with cursors open the connection must stay where it is. */
+static int read_newest(lsm_db *db) {
+    int rc = LSM_OK;
+
+    if (version_is_newest(db)) return LSM_OK;
+    if (db->cursors == NULL) {
+        read_txn_end_if_unused(db);
+        rc = read_txn_begin(db);
+        if (rc != LSM_OK) return rc;
+    }
+    if (version_is_newest(db)) return LSM_OK;
+    return error_note(&db->error, LSM_BUSY, "a cursor of this connection reads an older version");
+}
+
+/* Take WRITER, as a reader of the newest version, with a dead writer's traces mended. */
+int write_txn_lock(lsm_db *db) {
+    int rc;
+
+    rc = read_txn_begin(db);
+    if (rc != LSM_OK) return rc;
+    rc = shm_lock(db->shm, &db->locks, LOCK_WRITER, LSM_LOCK_EXCL);
+    if (rc != LSM_OK) {
+        error_note(&db->error, rc, "another connection writes");
+        read_txn_end_if_unused(db);
+        return rc;
+    }
+    db->locks.thread_id = os_thread_id();
+    rc = repair_if_needed(db);
+    if (rc == LSM_OK) rc = read_newest(db);
+    if (rc != LSM_OK) write_txn_unlock(db);
+    return rc;
+}
+
+void write_txn_unlock(lsm_db *db) {
+    shm_unlock(db->shm, &db->locks, LOCK_WRITER);
+    read_txn_end_if_unused(db);
+}
+
+/* Log before the checkpoint's position is free, unless somebody recovers from it right now. That test asks
+** the system, so it is made only when there is something to gain. */
+static int begin_log(lsm_db *db) {
+    struct log_reclaim reclaim = {0};
+    struct checkpoint_facts facts;
+
+    database_facts(db->database, &facts);
+    if (facts.snapshot_id > db->log_state.reclaim_id &&
+        !database_has_detached_readers(db->database)) {
+        reclaim.snapshot_id = facts.snapshot_id;
+        reclaim.offset = facts.log_offset;
+    }
+    return log_writer_begin(&db->log, &db->log_state, &reclaim,
+                            db->config.safety == LSM_SAFETY_FULL);
+}
+
+int write_txn_begin(lsm_db *db, uint32_t levels) {
+    int rc;
+
+    assert(levels > 0);
+    if (db->config.read_only) return LSM_READONLY;
+    rc = reserve_marks(db, levels);
+    if (rc != LSM_OK) return rc;
+    if (db->level_count > 0) {
+        if (db->txn_rc != LSM_OK) return db->txn_rc;
+        open_levels(db, levels);
+        return LSM_OK;
+    }
+    rc = write_txn_lock(db);
+    if (rc != LSM_OK) return rc;
+    db->dropped_old = false;
+    db->txn_rc = LSM_OK;
+    rc = heal_log(db);
+    if (rc == LSM_OK) rc = read_newest(db);
+    if (rc != LSM_OK) goto failed;
+    log_state_from_header(&db->log_state, &db->header);
+    db->logging = db->config.use_log != 0;
+    if (db->logging) {
+        rc = begin_log(db);
+        if (rc != LSM_OK) goto failed;
+    }
+    db->shm->header->writer_flag = 1;
+    memtree_writer_begin(&db->writer, &db->header);
+    drop_spent_tree(db);
+    open_levels(db, levels);
+    cursors_before_change(db);
+    read_txn_refresh_view(db);
+    return LSM_OK;
+failed:
+    write_txn_unlock(db);
+    return rc;
+}
+
+/* Publish the writer's header and become a reader of it. WRITER stays held. */
+static void publish(lsm_db *db) {
+    shm_publish_tree(db->shm, &db->writer.header);
+    db->shm->header->writer_flag = 0;
+    memtree_writer_end(&db->writer);
+    db->header = db->writer.header;
+    db->level_count = 0;
+    db->change_count++;
+}
+
+/* Undo everything; the published header differs from the previous one in its transaction id only. */
+int write_txn_rollback_all(lsm_db *db) {
+    struct log_state state;
+
+    cursors_before_change(db);
+    memtree_writer_rollback_to(&db->writer, &db->marks[0].tree);
+    if (db->logging) {
+        log_writer_rollback(&db->log, &state);
+        header_set_log(&db->writer.header, &state);
+    }
+    publish(db);
+    read_txn_refresh_view(db);
+    write_txn_unlock(db);
+    return LSM_OK;
+}
+
+static int commit_all(lsm_db *db) {
+    struct tree_header *header = &db->writer.header;
+    uint64_t limit = (uint64_t)db->config.autoflush_kb * 1024;
+    struct log_state state;
+    bool frozen = false;
+    int rc;
+
+    if (db->txn_rc != LSM_OK) {
+        rc = db->txn_rc;
+        (void)!write_txn_rollback_all(db);
+        return rc;
+    }
+    if (db->logging) {
+        bool full = db->config.safety == LSM_SAFETY_FULL;
+        rc = log_writer_commit(&db->log, full, &state);
+        if (rc != LSM_OK) {
+            if (full) db->database->log_sync_failed = rc;
+            (void)!write_txn_rollback_all(db);
+            return rc;
+        }
+        header_set_log(header, &state);
+    }
+    if (header->live.byte_count > limit && header->old_id == 0) {
+        frozen = memtree_freeze(header, &header->log_regions[2], db_next_toggle(db));
+    }
+    publish(db);
+    read_txn_refresh_view(db);
+    rc = LSM_OK;
+    if (frozen && db->config.autowork) {
+        rc = db_autowork(db, 1);
+    } else if (db->dropped_old) {
+        shm_reader_offer(db->shm, &db->locks, db->header.used_id, db->snapshot.id);
+    }
+    write_txn_unlock(db);
+    if (!db->config.autowork && db->work_hook && db->header.live.byte_count > limit) {
+        db->work_hook(db, db->work_context);
+    } else if (frozen && !db->config.autowork && db->work_hook) {
+        db->work_hook(db, db->work_context);
+    }
+    return rc;
+}
+
+/* ------------------------------------------------------------------------------------- levels -- */
+
+int db_begin(lsm_db *db, int level) {
+    int rc = LSM_OK;
+
+    if (db->config.read_only) return LSM_READONLY;
+    if (level < 0) level = (int)db->level_count + 1;
+    if (db->database == NULL) return level == 0 ? LSM_OK : LSM_MISUSE;
+    error_clear(&db->error);
+    if ((uint32_t)level > db->level_count) rc = write_txn_begin(db, (uint32_t)level);
+    return db_report(db, rc);
+}
+
+int db_commit(lsm_db *db, int level) {
+    int rc = LSM_OK;
+
+    if (level < 0) level = db->level_count > 0 ? (int)db->level_count - 1 : 0;
+    if (db->database == NULL || (uint32_t)level >= db->level_count) return LSM_OK;
+    error_clear(&db->error);
+    if (level == 0) {
+        rc = commit_all(db);
+    } else if (db->txn_rc != LSM_OK) {
+        rc = db->txn_rc;
+    } else {
+        db->level_count = (uint32_t)level;
+    }
+    return db_report(db, rc);
+}
+
+int db_rollback(lsm_db *db, int level) {
+    int rc = LSM_OK;
+
+    if (level < 0) level = db->level_count > 0 ? (int)db->level_count - 1 : 0;
+    if (db->database == NULL || db->level_count == 0 || (uint32_t)level > db->level_count) {
+        return LSM_OK;
+    }
+    error_clear(&db->error);
+    if (level == 0) {
+        rc = write_txn_rollback_all(db);
+    } else {
+        const struct db_mark *mark = &db->marks[level - 1];
+        cursors_before_change(db);
+        memtree_writer_rollback_to(&db->writer, &mark->tree);
+        if (db->logging) rc = log_writer_rollback_to(&db->log, &mark->log);
+        db->txn_rc = rc;
+        db->level_count = (uint32_t)level;
+        db->change_count++;
+        read_txn_refresh_view(db);
+    }
+    return db_report(db, rc);
+}
+
+uint32_t db_depth(const lsm_db *db) {
+    return db->level_count;
+}
+
+uint64_t db_change_count(const lsm_db *db) {
+    return db->change_count;
+}
+
+/* ------------------------------------------------------------------------------------ changes -- */
+
+enum change_kind { CHANGE_INSERT, CHANGE_DELETE, CHANGE_DELETE_RANGE, CHANGE_USER_VERSION };
+
+struct change {
+    enum change_kind kind;
+    struct slice key;
+    struct slice value; /* or the second key */
+    uint32_t user_version;
+};
+
+static int log_change(lsm_db *db, const struct change *change) {
+    switch (change->kind) {
+        case CHANGE_INSERT:
+            return log_writer_insert(&db->log, change->key, change->value);
+        case CHANGE_DELETE:
+            return log_writer_delete(&db->log, change->key);
+        case CHANGE_DELETE_RANGE:
+            return log_writer_delete_range(&db->log, change->key, change->value);
+        default:
+            return LSM_OK; /* the user version is not logged */
+    }
+}
+
+static int tree_change(lsm_db *db, const struct change *change) {
+    switch (change->kind) {
+        case CHANGE_INSERT:
+            return memtree_put(&db->writer, change->key, change->value);
+        case CHANGE_DELETE:
+            return memtree_delete(&db->writer, change->key);
+        case CHANGE_DELETE_RANGE:
+            return memtree_delete_range(&db->writer, change->key, change->value);
+        default:
+            db->writer.header.user_version = change->user_version;
+            return LSM_OK;
+    }
+}
+
+/* Every 32 pages' worth of growth pays for as many pages of work. */
+static int work_for_growth(lsm_db *db, uint32_t before) {
+    uint32_t after = db->writer.header.live.byte_count;
+    uint64_t autoflush = (uint64_t)db->config.autoflush_kb * 1024;
+    uint64_t quant = (uint64_t)db->page_size * 32;
+    uint64_t steps;
+
+    if (!db->config.autowork) return LSM_OK;
+    if (quant > autoflush) quant = autoflush > db->page_size ? autoflush : db->page_size;
+    steps = after / quant - before / quant;
+    return steps && after > before ? db_autowork(db, (uint32_t)steps * 32) : LSM_OK;
+}
+
+static int apply_change(lsm_db *db, const struct change *change) {
+    bool implicit = db->level_count == 0;
+    uint32_t before;
+    int rc;
+
+    if (db->config.read_only) return LSM_READONLY;
+    if (db->database == NULL) return LSM_MISUSE;
+    if (!implicit && db->txn_rc != LSM_OK) return db->txn_rc;
+    error_clear(&db->error);
+    if (implicit) {
+        rc = write_txn_begin(db, 1);
+        if (rc != LSM_OK) goto done;
+    }
+    cursors_before_change(db);
+    before = db->writer.header.live.byte_count;
+    rc = db->logging ? log_change(db, change) : LSM_OK;
+    if (rc == LSM_OK) rc = tree_change(db, change);
+    if (rc != LSM_OK) db->txn_rc = rc; /* log and tree may disagree: only rollback mends that */
+    db->change_count++;
+    read_txn_refresh_view(db);
+    if (rc == LSM_OK && change->kind != CHANGE_USER_VERSION) rc = work_for_growth(db, before);
+    if (implicit) {
+        int end_rc = rc == LSM_OK ? commit_all(db) : write_txn_rollback_all(db);
+        if (rc == LSM_OK) rc = end_rc;
+    }
+done:
+    return db_report(db, rc);
+}
+
+int db_insert(lsm_db *db, struct slice key, struct slice value) {
+    struct change change = {.kind = CHANGE_INSERT, .key = key, .value = value};
+    return apply_change(db, &change);
+}
+
+int db_delete(lsm_db *db, struct slice key) {
+    struct change change = {.kind = CHANGE_DELETE, .key = key};
+    return apply_change(db, &change);
+}
+
+int db_delete_range(lsm_db *db, struct slice key1, struct slice key2) {
+    struct change change = {.kind = CHANGE_DELETE_RANGE, .key = key1, .value = key2};
+    if (key_compare(key1, key2) >= 0) return LSM_OK;
+    return apply_change(db, &change);
+}
+
+int db_set_user_version(lsm_db *db, uint32_t version) {
+    struct change change = {.kind = CHANGE_USER_VERSION, .user_version = version};
+    return apply_change(db, &change);
+}
+
+int db_get_user_version(lsm_db *db, uint32_t *version) {
+    int rc;
+
+    if (db->database == NULL) return LSM_MISUSE;
+    error_clear(&db->error);
+    rc = read_txn_begin(db);
+    if (rc == LSM_OK) {
+        *version = db->level_count > 0 ? db->writer.header.user_version : db->header.user_version;
+        read_txn_end_if_unused(db);
+    }
+    return db_report(db, rc);
+}

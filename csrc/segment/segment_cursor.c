@@ -1,0 +1,265 @@
+/*
+** segment_cursor.c — a position among the records of one segment.
+**
+** INVARIANTS  (I1) valid: page, footer, cell, offset, head, flags, key, pointer and body_end describe one
+**                  record that was checked; not valid: only the scratch memory means anything.
+**             (I2) |travel| <= travel_max: a cursor that goes only one way cannot go round in a chain.
+** OWNERSHIP   The cursor holds one page. Keys point into it, or into key_copy when they span pages; values the
+**             same with value_copy.
+** ERRORS      After an error the cursor is on no record.
+** COST        Inside a page a step is a comparison of two offsets and the decoding of one head: no call
+**             of another room, no allocation, no copy.
+*/
+#include "segment/segment_internal.h"
+
+void segment_cursor_init(struct segment_cursor *cursor, lsm_env *env,
+                         const struct segment_view *view) {
+    *cursor = (struct segment_cursor){0};
+    buffer_init(&cursor->key_copy, env);
+    buffer_init(&cursor->value_copy, env);
+    if (view) cursor->view = *view;
+}
+
+void segment_cursor_release(struct segment_cursor *cursor) {
+    segment_cursor_leave(cursor);
+    buffer_release(&cursor->key_copy);
+    buffer_release(&cursor->value_copy);
+}
+
+void segment_cursor_open(struct segment_cursor *cursor, const struct segment_view *view) {
+    segment_cursor_leave(cursor);
+    cursor->view = *view;
+    cursor->front = FRONT_UNKNOWN;
+}
+
+void segment_cursor_leave(struct segment_cursor *cursor) {
+    cursor->valid = false;
+    if (cursor->page.data) pager_put(cursor->view.pager, &cursor->page);
+    cursor->page.data = NULL;
+}
+
+void segment_cursor_place(struct segment_cursor *cursor, struct segment_page *at) {
+    segment_cursor_leave(cursor);
+    cursor->page = at->page;
+    cursor->footer = at->footer;
+    cursor->travel = 0;
+    cursor->travel_max = pager_segment_pages_max(cursor->view.pager, cursor->view.segment);
+    *at = (struct segment_page){0};
+}
+
+/* Stand on the record at `offset`, which is that of `cell`. */
+static inline int load_at(struct segment_cursor *cursor, uint32_t cell, uint32_t offset) {
+    struct segment_record record;
+    int rc;
+
+    cursor->valid = false;
+    rc = segment_record_at(&cursor->page, &cursor->footer, cell, offset, cursor->view.error,
+                           &record);
+    if (LSM_UNLIKELY(rc != LSM_OK)) return rc;
+    rc = segment_record_key(&cursor->view, &cursor->page, &cursor->footer, &record,
+                            &cursor->key_copy, &cursor->key);
+    if (LSM_UNLIKELY(rc != LSM_OK)) return rc;
+    cursor->cell = cell;
+    cursor->offset = offset;
+    cursor->head = record.head;
+    cursor->flags = record.head.flags;
+    cursor->body_end = record.body_end;
+    cursor->pointer = cursor->footer.pointer + (uint64_t)record.head.pointer_delta;
+    cursor->valid = true;
+    return LSM_OK;
+}
+
+int segment_cursor_load(struct segment_cursor *cursor, uint32_t cell) {
+    uint32_t offset = 0;
+    int rc;
+
+    cursor->valid = false;
+    rc = segment_cell_offset(&cursor->page, &cursor->footer, cell, cursor->view.error, &offset);
+    return rc == LSM_OK ? load_at(cursor, cell, offset) : rc;
+}
+
+/* ----------------------------------------------------------------------- from page to page -- */
+
+static int travel_check(struct segment_cursor *cursor, int64_t step) {
+    uint64_t distance;
+
+    cursor->travel += step;
+    distance = cursor->travel < 0 ? (uint64_t)-cursor->travel : (uint64_t)cursor->travel;
+    if (distance > cursor->travel_max) {
+        return error_corrupt(cursor->view.error, cursor->page.page_no,
+                             "the pages of a segment form a loop");
+    }
+    return LSM_OK;
+}
+
+/* Put the cursor on the page before or after its page; *found = false at the segment's end. */
+static int step_page(struct segment_cursor *cursor, bool forward, bool *found) {
+    const struct segment_view *view = &cursor->view;
+    struct segment_page at = {0};
+    uint64_t page_no = 0;
+    int rc;
+
+    cursor->valid = false;
+    rc = forward ? pager_segment_next(view->pager, view->redirects, view->segment, &cursor->page,
+                                      view->error, &page_no)
+                 : pager_segment_prev(view->pager, view->redirects, view->segment, &cursor->page,
+                                      view->error, &page_no);
+    if (rc != LSM_OK) return rc;
+    if (page_no == 0) {
+        *found = false;
+        return LSM_OK;
+    }
+    rc = travel_check(cursor, forward ? 1 : -1);
+    if (rc != LSM_OK) return rc;
+    rc = segment_page_get(view, page_no, &at);
+    if (rc != LSM_OK) return rc;
+    pager_put(view->pager, &cursor->page);
+    cursor->page = at.page;
+    cursor->footer = at.footer;
+    *found = true;
+    return LSM_OK;
+}
+
+/* Go on until a data page with cells; `missing` bytes of the present record come first. */
+static int next_page(struct segment_cursor *cursor, uint64_t missing) {
+    bool found = false;
+    uint32_t offset = 0;
+    int rc;
+
+    for (;;) {
+        rc = step_page(cursor, true, &found);
+        if (rc != LSM_OK) return rc;
+        if (!found) {
+            if (missing == 0) return LSM_OK;
+            return error_corrupt(cursor->view.error, cursor->page.page_no,
+                                 "a record runs past its segment");
+        }
+        if (page_is_index(&cursor->footer)) continue;
+        if (cursor->footer.cell_count > 0) break;
+        missing -= missing < cursor->footer.record_end ? missing : cursor->footer.record_end;
+    }
+    rc = segment_cell_offset(&cursor->page, &cursor->footer, 0, cursor->view.error, &offset);
+    if (rc != LSM_OK) return rc;
+    if (offset != missing) {
+        return error_corrupt(cursor->view.error, cursor->page.page_no,
+                             "a record does not end where the next begins");
+    }
+    return load_at(cursor, 0, offset);
+}
+
+/* Go back until a data page with cells, to its last record. `here`: the present page counts. */
+static int last_record(struct segment_cursor *cursor, bool here) {
+    bool found = true;
+    int rc;
+
+    while (!here || page_is_index(&cursor->footer) || cursor->footer.cell_count == 0) {
+        here = true;
+        rc = step_page(cursor, false, &found);
+        if (rc != LSM_OK || !found) return rc;
+    }
+    return segment_cursor_load(cursor, cursor->footer.cell_count - 1);
+}
+
+int segment_cursor_prev_page(struct segment_cursor *cursor) {
+    return last_record(cursor, false);
+}
+
+/* -------------------------------------------------------------------------------- movement -- */
+
+/* An error leaves no half position behind. */
+static int leave_on_error(struct segment_cursor *cursor, int rc) {
+    if (rc != LSM_OK) segment_cursor_leave(cursor);
+    return rc;
+}
+
+int segment_first(struct segment_cursor *cursor) {
+    struct segment_page at = {0};
+    bool found = false;
+    int rc;
+
+    segment_cursor_leave(cursor);
+    if (segment_is_empty(cursor->view.segment)) return LSM_OK;
+    rc = segment_page_first_start(&cursor->view, &at, &found);
+    if (rc != LSM_OK || !found) return rc;
+    segment_cursor_place(cursor, &at);
+    return leave_on_error(cursor, segment_cursor_load(cursor, 0));
+}
+
+int segment_last(struct segment_cursor *cursor) {
+    const struct segment_view *view = &cursor->view;
+    struct segment_page at = {0};
+    uint64_t page_no = 0;
+    int rc;
+
+    segment_cursor_leave(cursor);
+    if (segment_is_empty(view->segment)) return LSM_OK;
+    rc = pager_segment_last(view->pager, view->redirects, view->segment, view->error, &page_no);
+    if (rc != LSM_OK) return rc;
+    rc = segment_page_get(view, page_no, &at);
+    if (rc != LSM_OK) return rc;
+    segment_cursor_place(cursor, &at);
+    return leave_on_error(cursor, last_record(cursor, true));
+}
+
+int segment_next(struct segment_cursor *cursor) {
+    uint64_t end = cursor->body_end;
+    uint64_t missing;
+
+    if (!cursor->valid) return LSM_OK;
+    if (LSM_LIKELY(cursor->cell + 1 < cursor->footer.cell_count)) {
+        /* body_end was compared with this cell's offset; here with the record area. */
+        if (LSM_LIKELY(end < cursor->footer.record_end)) {
+            int rc = load_at(cursor, cursor->cell + 1, (uint32_t)end);
+            return LSM_LIKELY(rc == LSM_OK) ? LSM_OK : leave_on_error(cursor, rc);
+        }
+        return leave_on_error(cursor, segment_cursor_load(cursor, cursor->cell + 1));
+    }
+    missing = end > cursor->footer.record_end ? end - cursor->footer.record_end : 0;
+    return leave_on_error(cursor, next_page(cursor, missing));
+}
+
+int segment_prev(struct segment_cursor *cursor) {
+    if (!cursor->valid) return LSM_OK;
+    if (cursor->cell > 0) {
+        return leave_on_error(cursor, segment_cursor_load(cursor, cursor->cell - 1));
+    }
+    return leave_on_error(cursor, last_record(cursor, false));
+}
+
+int segment_go(struct segment_cursor *cursor, uint64_t page_no, uint32_t cell) {
+    const struct segment_view *view = &cursor->view;
+    struct segment_page at = {0};
+    int rc;
+
+    segment_cursor_leave(cursor);
+    rc = segment_page_get_saved(view, page_no, &at);
+    if (rc != LSM_OK) goto done;
+    if (page_is_index(&at.footer) || cell >= at.footer.cell_count) {
+        rc = error_corrupt(view->error, page_no, "a saved position is no record");
+        goto done;
+    }
+    segment_cursor_place(cursor, &at);
+    rc = leave_on_error(cursor, segment_cursor_load(cursor, cell));
+done:
+    segment_page_put(view, &at);
+    return rc;
+}
+
+int segment_value(struct segment_cursor *cursor, struct slice *value) {
+    struct segment_record record;
+    uint64_t begin;
+    int rc;
+
+    if (!cursor->valid) return LSM_MISUSE;
+    begin = cursor->body_end - cursor->head.value_size;
+    if (LSM_LIKELY(cursor->body_end <= cursor->footer.record_end)) {
+        *value = (struct slice){cursor->page.data + begin, cursor->head.value_size};
+        return LSM_OK;
+    }
+    record = (struct segment_record){cursor->offset, cursor->head, cursor->body_end};
+    buffer_reset(&cursor->value_copy);
+    rc = segment_body(&cursor->view, &cursor->page, &cursor->footer, &record, cursor->head.key_size,
+                      cursor->head.value_size, &cursor->value_copy);
+    if (rc == LSM_OK) *value = buffer_slice(&cursor->value_copy);
+    return rc;
+}

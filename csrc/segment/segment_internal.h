@@ -1,0 +1,176 @@
+/*
+** segment_internal.h — what the reading files of this room share.
+**
+**     segment_page.c     one page, the next page, bodies that go on across pages
+**     segment_cursor.c   a position: first, last, next, prev, go, value
+**     segment_seek.c     from a key to a position: index, hints, lookups
+**     segment_btree.c    the keys of the index in order
+**     segment_check.c    every rule at once
+*/
+#ifndef LSM_SEGMENT_INTERNAL_H
+#define LSM_SEGMENT_INTERNAL_H
+
+#include "base/bytes.h"
+#include "segment/segment.h"
+
+/* ---------------------------------------------------------------------------- segment_page.c -- */
+
+/* A page of a segment with its footer. Zeroed: none. */
+struct segment_page {
+    struct page page;
+    struct page_footer footer;
+};
+
+static inline bool segment_is_empty(const struct segment *segment) {
+    return segment->first == 0;
+}
+static inline bool page_is_index(const struct page_footer *footer) {
+    return (footer->flags & PAGE_FLAG_INDEX) != 0;
+}
+
+/* Borrow a page and read its footer. */
+LSM_MUST_USE int segment_page_get(const struct segment_view *view, uint64_t page_no,
+                                  struct segment_page *out);
+void segment_page_put(const struct segment_view *view, struct segment_page *at);
+/* Go to the next data page, over index pages. *budget counts steps down: at 0 the chain is a loop. At the
+** end of the segment: *found = false, `at` stays. */
+LSM_MUST_USE int segment_page_next_data(const struct segment_view *view, struct segment_page *at,
+                                        uint64_t *budget, bool *found);
+/* The next data page on which a record starts. */
+LSM_MUST_USE int segment_page_next_start(const struct segment_view *view, struct segment_page *at,
+                                         uint64_t *budget, bool *found);
+/* The first data page on which a record starts. */
+LSM_MUST_USE int segment_page_first_start(const struct segment_view *view, struct segment_page *out,
+                                          bool *found);
+
+/* Offset of a cell. */
+static inline int segment_cell_offset(const struct page *page, const struct page_footer *footer,
+                                      uint32_t cell, struct error_context *error,
+                                      uint32_t *offset) {
+    uint32_t value = get_u16(page->data + page->size - PAGE_FOOTER_SIZE - 2 - 2 * cell);
+
+    if (LSM_UNLIKELY(value >= footer->record_end)) {
+        return error_corrupt(error, page->page_no, "a cell lies outside the record area");
+    }
+    *offset = value;
+    return LSM_OK;
+}
+
+/* format_record_head, with a short way for the commonest shape: a value, or a bare separator, with a small
+** pointer delta and a short key. */
+static inline int segment_record_head(const struct page *page, const struct page_footer *footer,
+                                      uint32_t offset, struct error_context *error,
+                                      struct record_head *out) {
+    const uint8_t *at = page->data + offset;
+    const uint8_t *end = page->data + footer->record_end;
+
+    if (LSM_LIKELY(end - at >= 4 && at[1] <= 240 && at[2] <= 240)) {
+        uint8_t flags = (uint8_t)(at[0] & ~RECORD_NOISE);
+        if (flags == RECORD_INSERT) {
+            uint64_t value_size;
+            uint32_t used = varint_get(at + 3, end, &value_size);
+            if (LSM_LIKELY(used > 0 && value_size <= RECORD_LENGTH_MAX)) {
+                *out = (struct record_head){flags, at[1], at[2], (uint32_t)value_size, 3 + used};
+                return LSM_OK;
+            }
+        } else if (flags == RECORD_SEPARATOR) {
+            *out = (struct record_head){flags, at[1], at[2], 0, 3};
+            return LSM_OK;
+        }
+    }
+    return format_record_head(at, end, page->page_no, error, out);
+}
+
+/* Where a record is: what is needed to read any part of it. */
+struct segment_record {
+    uint32_t offset;         /* in its page */
+    struct record_head head;
+    uint64_t body_end;       /* offset where it would end if the page were long enough */
+};
+
+/* Decode the head of the record at `offset`, which is that of `cell`, and check that the next record begins
+** where this one ends. */
+static inline int segment_record_at(const struct page *page, const struct page_footer *footer,
+                                    uint32_t cell, uint32_t offset, struct error_context *error,
+                                    struct segment_record *out) {
+    struct segment_record record;
+    int rc = segment_record_head(page, footer, offset, error, &record.head);
+
+    if (LSM_UNLIKELY(rc != LSM_OK)) return rc;
+    record.offset = offset;
+    record.body_end = (uint64_t)offset + record.head.head_size + record.head.key_size +
+                      record.head.value_size;
+    if (cell + 1 < footer->cell_count &&
+        LSM_UNLIKELY(record.body_end !=
+                     get_u16(page->data + page->size - PAGE_FOOTER_SIZE - 4 - 2 * cell))) {
+        return error_corrupt(error, page->page_no, "a record does not end where the next begins");
+    }
+    *out = record;
+    return LSM_OK;
+}
+
+/* Append `take` bytes of the record's body (key, then value), from the `skip`-th on, to `out`. */
+LSM_MUST_USE int segment_body(const struct segment_view *view, const struct page *page,
+                              const struct page_footer *footer, const struct segment_record *record,
+                              uint64_t skip, uint64_t take, struct buffer *out);
+
+/* The key: in the page, or gathered into `scratch`. */
+LSM_MUST_USE int segment_record_key(const struct segment_view *view, const struct page *page,
+                                    const struct page_footer *footer,
+                                    const struct segment_record *record, struct buffer *scratch,
+                                    struct slice *key);
+
+/* Borrow the page of a position saved by a merge. LSM_CORRUPT if it is not part of the segment. */
+LSM_MUST_USE int segment_page_get_saved(const struct segment_view *view, uint64_t page_no,
+                                        struct segment_page *out);
+
+/* Copy the key of a page's cell 0 (for indirect index cells). */
+LSM_MUST_USE int segment_first_key(const struct segment_view *view, uint64_t page_no,
+                                   struct buffer *key, enum topic *topic);
+
+/* -------------------------------------------------------------------------- segment_cursor.c -- */
+
+/* Give back the page; on no record. */
+void segment_cursor_leave(struct segment_cursor *cursor);
+/* Take over a page as the place of the cursor; `at` becomes empty. Travel starts anew. */
+void segment_cursor_place(struct segment_cursor *cursor, struct segment_page *at);
+/* Stand on a cell of the present page. */
+LSM_MUST_USE int segment_cursor_load(struct segment_cursor *cursor, uint32_t cell);
+/* The last record before the present page. */
+LSM_MUST_USE int segment_cursor_prev_page(struct segment_cursor *cursor);
+
+/* ---------------------------------------------------------------------------- segment_seek.c -- */
+
+/* Have pages been dropped from the front of the segment? Then indirect keys may point to pages that belong to
+** others by now. */
+enum segment_front { FRONT_UNKNOWN = 0, FRONT_COMPLETE, FRONT_DROPPED };
+
+/* Pages a descent touches: NULL, or a list that is filled. */
+struct segment_path {
+    uint64_t *pages;
+    uint32_t capacity;
+    uint32_t count;
+    bool overflow;
+};
+
+/* Child of an index page that leads to `key`: cell number, cell_count = right child. */
+LSM_MUST_USE int segment_choose_child(const struct segment_view *view, const struct page *page,
+                                      const struct page_footer *footer, enum topic topic,
+                                      struct slice key, struct buffer *scratch, uint8_t *front,
+                                      struct segment_path *path, uint32_t *cell);
+/* Number of the child behind a cell (not translated). */
+LSM_MUST_USE int segment_child(const struct segment_view *view, const struct page *page,
+                               const struct page_footer *footer, uint32_t cell, uint64_t *child);
+/* Decode an index cell. */
+LSM_MUST_USE int segment_index_cell(const struct segment_view *view, const struct page *page,
+                                    const struct page_footer *footer, uint32_t cell,
+                                    struct index_cell *out);
+
+/* --------------------------------------------------------------------------- segment_btree.c -- */
+
+/* Stand on the greatest key of the index that is <= `key` (not valid: there is none). *leaf = the page reached
+** just to the right of it, not translated. */
+LSM_MUST_USE int index_cursor_seek(struct index_cursor *cursor, enum topic topic, struct slice key,
+                                   uint8_t *front, uint64_t *leaf);
+
+#endif

@@ -1,0 +1,293 @@
+/**
+ * One open database: its handle in the engine, its open transactions, and the way from a failed call to
+ * its error. Shared by everything made from one `Lsm`: views, namespaces, transactions, cursors.
+ *
+ * Transactions are a stack of levels. The engine counts them; the objects here exist so that a handle of
+ * a transaction, cursor or iterator knows whether the level it belongs to is still the same one.
+ *
+ * @module
+ */
+import { CODE, ERROR_TEXT_OFFSET, RESULT, SIZE_MAX } from "../ffi/frames.ts";
+import { load } from "../ffi/load.ts";
+import type { Handle, Native, Result } from "../ffi/native.ts";
+import { LsmError, LsmMisuseError } from "./errors.ts";
+import { cannot, closedError, failureError, readFailure, resultError } from "./failure.ts";
+import { closeWhenForgotten, remembered } from "./finalizers.ts";
+import { enterScratch, leaveScratch, Memory } from "./memory.ts";
+import type { Setting } from "./options.ts";
+
+/** How a transaction stands. */
+export type TransactionState = "open" | "committed" | "rolled back";
+
+/** One level of transactions. */
+export class Level {
+  /** 1 is the outermost. */
+  readonly depth: number;
+  readonly below: Level | undefined;
+  state: TransactionState = "open";
+  /** Counts the `chain`s: each ends what was opened in the level so far. */
+  epoch = 0;
+
+  constructor(below: Level | undefined) {
+    this.depth = (below?.depth ?? 0) + 1;
+    this.below = below;
+  }
+}
+
+/** Something to read from: the database, a transaction or a snapshot. */
+export interface View {
+  readonly connection: Connection;
+  /** Reads the same content for ever. */
+  readonly isFrozen: boolean;
+  /** The handle to call the engine with. Throws if that is not allowed now. */
+  use(op: string): Handle;
+}
+
+/** Where a waiting result was put. */
+export interface Taken {
+  readonly memory: Memory;
+  readonly size: number;
+}
+
+/** Receives sizes and small numbers. No code of the user's runs between a call and reading it. */
+const small = new Memory(16);
+
+/** One open database. */
+export class Connection implements View {
+  readonly path: string;
+  readonly isFrozen = false;
+  readonly #library: string | URL | undefined;
+  readonly #settings: readonly Setting[];
+  #native: Native | undefined;
+  #handle: Handle = 0;
+
+  /** The innermost open transaction. */
+  level: Level | undefined;
+  /** Grows with everything that may change what is read through this connection. */
+  changes = 0;
+
+  constructor(path: string, settings: readonly Setting[], library: string | URL | undefined) {
+    this.path = path;
+    this.#settings = settings;
+    this.#library = library;
+  }
+
+  get connection(): Connection {
+    return this;
+  }
+
+  get isOpen(): boolean {
+    return this.#handle !== 0;
+  }
+
+  get native(): Native {
+    const native = this.#native;
+    if (native === undefined) throw closedError({ op: "open", path: this.path }, "the database");
+    return native;
+  }
+
+  use(op: string): Handle {
+    const handle = this.#handle;
+    if (handle === 0) throw closedError({ op, path: this.path }, "the database");
+    return handle;
+  }
+
+  // --- Opening and closing
+
+  /** True if this call opened it. */
+  open(): boolean {
+    if (this.#handle !== 0) return false;
+    const { native } = load(this.#library);
+    this.#native = native;
+    const handle = native.create();
+    if (handle === 0) {
+      const message = `${cannot({ op: "open", path: this.path })}: too many handles are open`;
+      throw new LsmError("LSM_NOMEM", message, { op: "open", path: this.path });
+    }
+    try {
+      for (const [verb, value] of this.#settings) {
+        this.check(native.config(handle, verb, value), "open", handle);
+      }
+      this.check(openPath(native, handle, this.path), "open", handle);
+    } catch (error) {
+      native.close(handle, small.bytes, 0);
+      throw error;
+    }
+    this.#handle = handle;
+    closeWhenForgotten(this, handle);
+    return true;
+  }
+
+  /** True if this call closed it. It is closed afterwards even if the engine reports a failure. */
+  close(): boolean {
+    const handle = this.#handle;
+    if (handle === 0) return false;
+    this.#handle = 0;
+    remembered(this);
+    this.#end(undefined, "rolled back");
+    const scratch = enterScratch();
+    try {
+      const frame = scratch.value;
+      frame.bytes.fill(0, 0, ERROR_TEXT_OFFSET);
+      const result = this.native.close(handle, frame.bytes, frame.size);
+      if (result >= 0) return true;
+      const doing = { op: "close", path: this.path };
+      const failure = result === RESULT.ERROR ? readFailure(frame, frame.size) : undefined;
+      throw failure ? failureError(failure, doing) : resultError(result, doing);
+    } finally {
+      leaveScratch(scratch);
+    }
+  }
+
+  // --- Failures
+
+  /** Gives back a result; throws what a negative one stands for. */
+  check(result: Result, op: string, handle: Handle): number {
+    return result < 0 ? this.fail(result, op, handle) : result;
+  }
+
+  /** Throws what the result of a failed call on `handle` stands for. */
+  fail(result: Result, op: string, handle: Handle): never {
+    const doing = { op, path: this.path };
+    if (result !== RESULT.ERROR) throw resultError(result, doing);
+    const error = this.#failure(op, handle);
+    this.#matchEngine();
+    throw error;
+  }
+
+  /** The error behind a handle that could not be made. */
+  failedToMake(op: string, parent: Handle): Error {
+    return this.#failure(op, parent);
+  }
+
+  #failure(op: string, handle: Handle): Error {
+    const doing = { op, path: this.path };
+    const scratch = enterScratch();
+    try {
+      const frame = scratch.value;
+      const size = this.native.error(handle, frame.bytes, frame.size);
+      const failure = readFailure(frame, size);
+      if (failure === undefined) return resultError(size < 0 ? size : RESULT.ERROR, doing);
+      return failureError(failure.code === 0 ? { ...failure, code: CODE.ERROR } : failure, doing);
+    } finally {
+      leaveScratch(scratch);
+    }
+  }
+
+  /** A failed write may have ended transactions: ask the engine how many are left. */
+  #matchEngine(): void {
+    if (this.level === undefined || this.#handle === 0) return;
+    const depth = this.native.depth(this.#handle);
+    let level: Level | undefined = this.level;
+    while (level !== undefined && level.depth > depth) level = level.below;
+    this.#end(level, "rolled back");
+  }
+
+  // --- Results that did not fit
+
+  /** Fetches the result that waits on a handle. */
+  take(op: string, handle: Handle): Taken {
+    this.check(this.native.pending(handle, small.bytes, 8), op, handle);
+    const [size = 0, high = 0] = small.words;
+    if (high > 0 || size > SIZE_MAX - 3) {
+      const message = `${cannot({ op, path: this.path })}: the result does not fit into one array`;
+      throw new LsmError("LSM_NOMEM", message, { op, path: this.path });
+    }
+    const memory = new Memory(size);
+    const taken = this.check(this.native.take(handle, 0, memory.bytes, size), op, handle);
+    return { memory, size: taken };
+  }
+
+  // --- Transactions
+
+  begin(op: string): Level {
+    const level = new Level(this.level);
+    const handle = this.use(op);
+    this.check(this.native.begin(handle, level.depth), op, handle);
+    this.level = level;
+    return level;
+  }
+
+  /** Commits the innermost level, which must be `level`. */
+  commit(level: Level, chain: boolean, op: string): void {
+    this.requireInnermost(level, op);
+    const handle = this.use(op);
+    this.changes++;
+    this.check(this.native.commit(handle, level.depth - 1), op, handle);
+    if (!chain) return this.#end(level.below, "committed");
+    level.epoch++;
+    const result = this.native.begin(handle, level.depth);
+    if (result >= 0) return;
+    const error = result === RESULT.ERROR
+      ? this.#failure(op, handle)
+      : resultError(result, { op, path: this.path });
+    this.#end(level.below, "committed"); // that much was done
+    throw error;
+  }
+
+  /** Undoes `level` with all that are open inside it. `chain`: leaves it open, and empty. */
+  rollback(level: Level, chain: boolean, op: string): void {
+    const handle = this.use(op);
+    this.changes++;
+    // A rollback to a level undoes it and leaves it open; to close it without touching the one below,
+    // it is committed empty.
+    const isOutermost = level.depth === 1;
+    const target = isOutermost && !chain ? 0 : level.depth;
+    this.check(this.native.rollback(handle, target), op, handle);
+    this.#end(level, "rolled back");
+    level.epoch++;
+    if (chain) return;
+    if (!isOutermost) this.check(this.native.commit(handle, level.depth - 1), op, handle);
+    this.#end(level.below, "rolled back");
+  }
+
+  /** Throws unless `level` is open and innermost. */
+  requireInnermost(level: Level, op: string): void {
+    if (this.level === level) return;
+    const start = cannot({ op, path: this.path });
+    const details = { op, path: this.path };
+    if (level.state === "open") {
+      throw new LsmMisuseError(`${start}: a nested transaction is still open`, details);
+    }
+    throw new LsmMisuseError(`${start}: the transaction is already ${level.state}`, details);
+  }
+
+  /** Pops levels until `level` is the innermost. */
+  #end(level: Level | undefined, state: TransactionState): void {
+    for (let top = this.level; top !== undefined && top !== level; top = top.below) {
+      top.state = state;
+    }
+    this.level = level;
+    this.changes++;
+  }
+}
+
+function openPath(native: Native, handle: Handle, path: string): Result {
+  const scratch = enterScratch();
+  try {
+    const { key } = scratch;
+    key.reserve(0, path.length * 3);
+    const size = key.text.write(path, 0, "utf8");
+    return native.open(handle, key.bytes, size);
+  } finally {
+    leaveScratch(scratch);
+  }
+}
+
+/** The connection seen from one transaction. */
+export class TransactionView implements View {
+  readonly connection: Connection;
+  readonly isFrozen = false;
+  readonly level: Level;
+
+  constructor(connection: Connection, level: Level) {
+    this.connection = connection;
+    this.level = level;
+  }
+
+  use(op: string): Handle {
+    const handle = this.connection.use(op);
+    if (this.connection.level !== this.level) this.connection.requireInnermost(this.level, op);
+    return handle;
+  }
+}

@@ -1,0 +1,90 @@
+/**
+ * What is read, and with which codecs; and how stored bytes become keys and values.
+ *
+ * @module
+ */
+import { LsmDecodeError } from "./errors.ts";
+import type { View } from "./connection.ts";
+import type { Memory } from "./memory.ts";
+import type { Packed, PackedKey } from "./packed.ts";
+
+/** A view of a database through two codecs. */
+export interface Source<K, V> {
+  readonly view: View;
+  readonly keys: PackedKey<K>;
+  readonly values: Packed<V>;
+}
+
+/** Decodes a key. Throws `LsmDecodeError`. */
+export function readKey<K>(
+  { keys, view }: Source<K, unknown>,
+  memory: Memory,
+  start: number,
+  end: number,
+): K {
+  try {
+    return keys.read(memory, start, end);
+  } catch (cause) {
+    const { path } = view.connection;
+    throw new LsmDecodeError(
+      `Cannot read "${path}": a key of ${end - start} bytes is not ${keys.name}: ${causeText(cause)}`,
+      undefined,
+      { path, cause, hint: "open with keys: bytes to inspect it" },
+    );
+  }
+}
+
+/** Decodes the value of `key`. Throws `LsmDecodeError`. */
+export function readValue<V>(
+  { values, view }: Source<never, V>,
+  memory: Memory,
+  start: number,
+  end: number,
+  key: unknown,
+): V {
+  try {
+    return values.read(memory, start, end);
+  } catch (cause) {
+    const { path } = view.connection;
+    const of = key === undefined ? "" : ` of ${quoteKey(key)}`;
+    throw new LsmDecodeError(
+      `Cannot read "${path}": the value${of} is not ${values.name}: ${causeText(cause)}`,
+      key,
+      { path, cause, hint: "open with values: bytes to inspect it" },
+    );
+  }
+}
+
+/** Reads the entry in the record at `at`. */
+export function readEntry<K, V>(source: Source<K, V>, memory: Memory, at: number): [K, V] {
+  const [start, middle, end] = recordParts(memory, at);
+  const key = readKey(source, memory, start, middle);
+  return [key, readValue(source, memory, middle, end, key)];
+}
+
+/** Where key and value of the record at `at` begin, and where it ends but for its padding. */
+export function recordParts(
+  memory: Memory,
+  at: number,
+): [start: number, middle: number, end: number] {
+  const keySize = memory.words[at >> 2] as number;
+  const valueSize = memory.words[(at >> 2) + 1] as number;
+  const start = at + 8;
+  return [start, start + keySize, start + keySize + valueSize];
+}
+
+/** A key as messages show it: shortened, and in one line. */
+export function quoteKey(key: unknown): string {
+  const text = key instanceof Uint8Array
+    ? `<${Array.from(key.subarray(0, 20), (byte) => byte.toString(16).padStart(2, "0")).join(" ")}>`
+    : typeof key === "string"
+    ? JSON.stringify(key)
+    : Array.isArray(key)
+    ? `[${key.map(quoteKey).join(", ")}]`
+    : String(key);
+  return text.length > 80 ? `${text.slice(0, 79)}…` : text;
+}
+
+function causeText(cause: unknown): string {
+  return cause instanceof Error ? cause.message : String(cause);
+}
