@@ -19,6 +19,12 @@ interface BunFfi {
   ): { readonly symbols: unknown };
 }
 
+/** The part of `process.report` used here. */
+interface Report {
+  excludeNetwork: boolean;
+  getReport(): { readonly header: { readonly glibcVersionRuntime?: string } };
+}
+
 /** Present in every module that runs in Bun. */
 declare const require: (name: string) => { readonly default: string };
 
@@ -28,10 +34,10 @@ export function bunRuntime(bun: unknown): Runtime {
     name: "Bun",
 
     libc(): "gnu" | "musl" {
-      if (process.report === undefined) return "gnu";
-      process.report.excludeNetwork = true; // looking up names can take seconds
-      const report = process.report.getReport() as { header?: { glibcVersionRuntime?: string } };
-      return report.header?.glibcVersionRuntime === undefined ? "musl" : "gnu";
+      const report = process.report as unknown as Report | undefined;
+      if (report === undefined) return "gnu";
+      report.excludeNetwork = true; // looking up names can take seconds
+      return report.getReport().header.glibcVersionRuntime === undefined ? "musl" : "gnu";
     },
 
     environment: (name: string) => process.env[name],

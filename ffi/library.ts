@@ -111,7 +111,9 @@ class Search {
 /** `zig-out` of this source tree; undefined where there can be none: installed, or inside a program. */
 function developmentTree(target: Target): string | undefined {
   const here = import.meta.url;
-  if (!here.startsWith("file:") || /\/node_modules\/|\/\$bunfs\/|~BUN/i.test(here)) return undefined;
+  if (!here.startsWith("file:") || /\/node_modules\/|\/\$bunfs\/|~BUN/i.test(here)) {
+    return undefined;
+  }
   return fileURLToPath(new URL(`../zig-out/lib/${target}/${libraryFileName(target)}`, here));
 }
 

@@ -40,9 +40,13 @@ function currentRuntime(): Runtime {
   const scope = globalThis as { readonly Bun?: unknown; readonly Deno?: unknown };
   if (scope.Bun !== undefined) return bunRuntime(scope.Bun);
   if (scope.Deno !== undefined) return denoRuntime(scope.Deno);
-  throw new LsmError("LSM_LIBRARY", "Cannot load the native library: this is neither Deno nor Bun", {
-    op: "open",
-  });
+  throw new LsmError(
+    "LSM_LIBRARY",
+    "Cannot load the native library: this is neither Deno nor Bun",
+    {
+      op: "open",
+    },
+  );
 }
 
 /** Lets the engine close what is still open, so that its own threads never outlive the runtime. */

@@ -84,7 +84,9 @@ class Utf8Codec extends InPlaceKey<string> {
 /** Writes any text. Lone surrogates are refused: the runtimes would replace them silently. */
 function writeText(text: string, target: Memory, offset: number): number {
   if (!text.isWellFormed()) {
-    throw new TypeError(`Text with a lone surrogate has no UTF-8: ${JSON.stringify(shorten(text))}`);
+    throw new TypeError(
+      `Text with a lone surrogate has no UTF-8: ${JSON.stringify(shorten(text))}`,
+    );
   }
   const most = text.length * 3; // no UTF-16 unit needs more
   if (most > target.size - offset) target.reserve(offset, Buffer.byteLength(text));

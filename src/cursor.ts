@@ -15,7 +15,7 @@ import { endWhenForgotten, remembered } from "./finalizers.ts";
 import { LsmIterator } from "./iterator.ts";
 import type { Pull } from "./iterator.ts";
 import { enterScratch, leaveScratch, Memory } from "./memory.ts";
-import { compareBytes, encodeKey, encodePrefix, prefixSuccessor, resolveSlice } from "./range.ts";
+import { compareBytes, encodeKey, encodePrefix, prefixSuccessor } from "./range.ts";
 import { seekNumber } from "./seek.ts";
 import { readEntry, readKey, readValue, recordParts } from "./source.ts";
 import type { Source } from "./source.ts";
@@ -247,7 +247,11 @@ export class Cursor<K, V> implements Iterable<[K, V]>, Disposable {
    */
   range(start?: K | undefined, end?: K | undefined): LsmIterator<[K, V]> {
     const { keys } = this.#source;
-    const { lower, upper } = resolveSlice(start, end, false, { ...keys, base: undefined });
+    let lower = start === undefined ? undefined : encodeKey(keys, start);
+    let upper = end === undefined ? undefined : encodeKey(keys, end);
+    if (lower !== undefined && upper !== undefined && compareBytes(lower, upper) > 0) {
+      [lower, upper] = [upper, lower];
+    }
     const [from, to] = this.#reverse ? [upper, lower] : [lower, upper];
     if (from !== undefined) this.#seek("range", this.#reverse ? SEEK.LE : SEEK.GE, from);
     else if (this.#reverse) this.last();
@@ -354,7 +358,10 @@ export class Cursor<K, V> implements Iterable<[K, V]>, Disposable {
   #requireIdle(op: string): void {
     if (!this.#isDecoding) return;
     const doing = { op, path: this.#source.view.connection.path };
-    throw new LsmMisuseError(`${cannot(doing)}: a codec is decoding the entry of this cursor`, doing);
+    throw new LsmMisuseError(
+      `${cannot(doing)}: a codec is decoding the entry of this cursor`,
+      doing,
+    );
   }
 
   #keyBytes(): Uint8Array {
@@ -368,19 +375,18 @@ function startsWith(bytes: Uint8Array, prefix: Uint8Array): boolean {
     compareBytes(bytes.subarray(0, prefix.length), prefix) === 0;
 }
 
+/** What iterating needs of a cursor. */
+type Movable = Pick<Cursor<unknown, unknown>, "valid" | "reverse" | "next" | "prev">;
+
 /** Iterates by moving a cursor: the current entry first, then a movement before each further one. */
 class CursorPull<T> implements Pull<T> {
-  readonly #cursor: Cursor<unknown, unknown>;
+  readonly #cursor: Movable;
   readonly #read: () => T;
   readonly #isPast: () => boolean;
   #hasBegun = false;
 
-  constructor(
-    cursor: Cursor<never, never> | Cursor<unknown, unknown>,
-    read: () => T,
-    isPast: () => boolean = () => false,
-  ) {
-    this.#cursor = cursor as Cursor<unknown, unknown>;
+  constructor(cursor: Movable, read: () => T, isPast: () => boolean = () => false) {
+    this.#cursor = cursor;
     this.#read = read;
     this.#isPast = isPast;
   }

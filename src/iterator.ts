@@ -57,7 +57,9 @@ export class LsmIterator<T> extends Iterator<T, undefined, unknown>
 
   /** The next item. */
   override next(): IteratorResult<T, undefined> {
-    if (this.#isWaiting) throw new LsmMisuseError("Cannot iterate: an asynchronous next is pending");
+    if (this.#isWaiting) {
+      throw new LsmMisuseError("Cannot iterate: an asynchronous next is pending");
+    }
     return this.#next();
   }
 

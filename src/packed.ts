@@ -142,7 +142,9 @@ export function copyBytes(bytes: Uint8Array, target: Memory, offset: number): nu
 /** Names a wrong argument in a message. */
 export function describe(value: unknown): string {
   if (value === null) return "null";
-  if (typeof value !== "object") return typeof value === "undefined" ? "undefined" : `a ${typeof value}`;
+  if (typeof value !== "object") {
+    return typeof value === "undefined" ? "undefined" : `a ${typeof value}`;
+  }
   const name: unknown = value.constructor?.name;
   return typeof name === "string" && name !== "Object" && name !== "" ? `a ${name}` : "an object";
 }

@@ -131,11 +131,6 @@ export function after(bounds: Bounds, key: Uint8Array, limit: number): Bounds {
   return within(ends, undefined, reverse, limit);
 }
 
-/** Is there a bound on either side? */
-export function isBounded(bounds: Bounds): boolean {
-  return bounds.lower !== undefined || bounds.upper !== undefined;
-}
-
 /** The bits of `lsm_bulk.h` for the bounds of a range; its order is not among them. */
 export function boundFlags(bounds: Bounds): number {
   let flags = 0;

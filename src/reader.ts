@@ -4,14 +4,7 @@
  *
  * @module
  */
-import {
-  ANSWER_HEAD_SIZE,
-  FLAG,
-  padded,
-  QUESTION_HEAD_SIZE,
-  RESULT,
-  SEEK,
-} from "../ffi/frames.ts";
+import { ANSWER_HEAD_SIZE, FLAG, padded, QUESTION_HEAD_SIZE, RESULT, SEEK } from "../ffi/frames.ts";
 import type { Handle, Result } from "../ffi/native.ts";
 import { Cursor } from "./cursor.ts";
 import { LsmNotFoundError } from "./errors.ts";
@@ -552,7 +545,10 @@ function readAnswers<T>(
 }
 
 /** Is the key of the record at 0 inside the range? */
-function isWithin(record: Memory, { lower, upper, lowerInclusive, upperInclusive }: Bounds): boolean {
+function isWithin(
+  record: Memory,
+  { lower, upper, lowerInclusive, upperInclusive }: Bounds,
+): boolean {
   const [start, middle] = recordParts(record, 0);
   const key = record.bytes.subarray(start, middle);
   const low = lower === undefined ? 1 : compareBytes(key, lower);

@@ -80,7 +80,9 @@ export function schema<T>(validator: StandardSchema<T>, base: Codec<unknown> = j
 
 function validated<T>(validator: StandardSchema<T>, value: unknown): T {
   const result = validator["~standard"].validate(value);
-  if (result instanceof Promise) throw new TypeError("The validator of a codec must be synchronous");
+  if (result instanceof Promise) {
+    throw new TypeError("The validator of a codec must be synchronous");
+  }
   if (result.issues === undefined) return result.value;
   throw new TypeError(`Not valid: ${result.issues.map(issueText).join("; ")}`);
 }

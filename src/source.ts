@@ -17,7 +17,7 @@ export interface Source<K, V> {
 
 /** Decodes a key. Throws `LsmDecodeError`. */
 export function readKey<K>(
-  { keys, view }: Source<K, unknown>,
+  { keys, view }: Pick<Source<K, unknown>, "keys" | "view">,
   memory: Memory,
   start: number,
   end: number,
@@ -27,7 +27,9 @@ export function readKey<K>(
   } catch (cause) {
     const { path } = view.connection;
     throw new LsmDecodeError(
-      `Cannot read "${path}": a key of ${end - start} bytes is not ${keys.name}: ${causeText(cause)}`,
+      `Cannot read "${path}": a key of ${end - start} bytes is not ${keys.name}: ${
+        causeText(cause)
+      }`,
       undefined,
       { path, cause, hint: "open with keys: bytes to inspect it" },
     );
@@ -36,7 +38,7 @@ export function readKey<K>(
 
 /** Decodes the value of `key`. Throws `LsmDecodeError`. */
 export function readValue<V>(
-  { values, view }: Source<never, V>,
+  { values, view }: Pick<Source<unknown, V>, "values" | "view">,
   memory: Memory,
   start: number,
   end: number,

@@ -132,7 +132,9 @@ function writeInteger(value: bigint, target: Memory, at: number): number {
   if (value === 0n) return putByte(target, at, TYPE.ZERO);
   const digits = (value < 0n ? -value : value).toString(16);
   const size = (digits.length + 1) >> 1;
-  if (size > 255) throw new RangeError(`A bigint in a key takes at most 255 bytes, this one ${size}`);
+  if (size > 255) {
+    throw new RangeError(`A bigint in a key takes at most 255 bytes, this one ${size}`);
+  }
   const invert = value < 0n ? 0xff : 0;
   const sign = value < 0n ? -1 : 1;
   target.reserve(at, size + 2);

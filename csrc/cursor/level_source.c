@@ -269,7 +269,7 @@ int right_seek_le(struct merge_source *source, struct source_head *head, struct 
     if (rc != LSM_OK) return rc;
     if (source->absent || (head->live && compare_split(source, head->key) >= 0)) return LSM_OK;
     /* Nothing from the split key up to here. If the next record beyond ends a range, all of it is inside. */
-    rc = source_seek_ge(source, head, key, !before, &none);
+    rc = source_seek_ge(source, head, key, false, &none);
     if (rc != LSM_OK) return rc;
     if (head->live && (head->flags & RECORD_END_DELETE)) become_stand_in(source, head);
     else head_clear(head);

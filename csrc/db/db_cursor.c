@@ -4,7 +4,7 @@
 ** INVARIANTS  (I1) a stale cursor knows the key it stood on and seeks from there before the next step, so each
 **             step shows the exact content of that moment, in the direction the cursor has.
 **             (I2) EOF stays EOF; a direction survives everything.
-** COST        a step on a fresh cursor is one call into the merge cursor.
+** COST        EQ is a point read: it positions no sources. A step on a fresh cursor is one call into the merge cursor.
 */
 #include "base/memory.h"
 #include "db/db_internal.h"
@@ -14,8 +14,9 @@ void cursors_before_change(lsm_db *db) {
     lsm_cursor *cursor;
 
     for (cursor = db->cursors; cursor; cursor = cursor->next) {
+        cursor->value_known = false;
         if (cursor->stale) continue;
-        if (cursor->positioned && buffer_assign(&cursor->key, cursor->merge.key) != LSM_OK) {
+        if (cursor->positioned && !cursor->point && buffer_assign(&cursor->key, cursor->merge.key) != LSM_OK) {
             cursor->positioned = false; /* no memory for the key: the position is lost, as at EOF */
         }
         cursor->stale = true;
@@ -29,6 +30,7 @@ void cursors_free_all(lsm_db *db) {
         db->free_cursors = cursor->next;
         merge_cursor_release(&cursor->merge);
         buffer_release(&cursor->key);
+        lookup_scratch_release(&cursor->scratch);
         memory_free(db->env, cursor);
     }
 }
@@ -53,12 +55,14 @@ int db_cursor_open(lsm_db *db, lsm_cursor **out) {
         }
         merge_cursor_init(&cursor->merge, db->env);
         buffer_init(&cursor->key, db->env);
+        lookup_scratch_init(&cursor->scratch, db->env);
     }
     cursor->db = db;
     cursor->direction = MERGE_NONE;
     cursor->positioned = false;
     cursor->stale = true; /* the first positioning opens the merge cursor */
-    cursor->lefast = false;
+    cursor->point = false;
+    cursor->value_known = false;
     cursor->next = db->cursors;
     db->cursors = cursor;
     *out = cursor;
@@ -80,6 +84,8 @@ void db_cursor_close(lsm_cursor *cursor) {
     /* Sources hold page references of the transaction that may end now. */
     merge_cursor_release(&cursor->merge);
     merge_cursor_init(&cursor->merge, db->env);
+    lookup_scratch_release(&cursor->scratch);
+    lookup_scratch_init(&cursor->scratch, db->env);
     read_txn_end_if_unused(db);
 }
 
@@ -95,6 +101,24 @@ static int refresh(lsm_cursor *cursor) {
 static int position(lsm_cursor *cursor, int rc, enum merge_direction direction) {
     cursor->direction = direction;
     cursor->positioned = rc == LSM_OK && cursor->merge.valid;
+    cursor->point = false;
+    return rc;
+}
+
+/* After EQ no step is allowed, so a point read will do: the merge cursor stays where it is. */
+static int seek_point(lsm_cursor *cursor, struct slice key) {
+    bool found = false;
+    int rc;
+
+    cursor->direction = MERGE_NONE;
+    cursor->point = true;
+    cursor->positioned = false;
+    rc = buffer_assign(&cursor->key, key);
+    if (rc != LSM_OK) return rc;
+    rc = view_lookup(&cursor->db->view, &cursor->scratch, buffer_slice(&cursor->key), &found,
+                     &cursor->value);
+    cursor->positioned = rc == LSM_OK && found;
+    cursor->value_known = cursor->positioned;
     return rc;
 }
 
@@ -103,7 +127,7 @@ int db_cursor_seek(lsm_cursor *cursor, struct slice key, int mode) {
     int rc;
 
     error_clear(&db->error);
-    cursor->lefast = mode == LSM_SEEK_LEFAST;
+    if (mode == LSM_SEEK_EQ) return db_report(db, seek_point(cursor, key));
     rc = refresh(cursor);
     if (rc != LSM_OK) return db_report(db, rc);
     switch (mode) {
@@ -116,12 +140,6 @@ int db_cursor_seek(lsm_cursor *cursor, struct slice key, int mode) {
         case LSM_SEEK_LEFAST:
             rc = position(cursor, merge_cursor_seek_le(&cursor->merge, key), MERGE_NONE);
             break;
-        case LSM_SEEK_EQ:
-            rc = position(cursor, merge_cursor_seek_ge(&cursor->merge, key), MERGE_NONE);
-            if (cursor->positioned && key_compare(cursor->merge.key, key) != 0) {
-                cursor->positioned = false;
-            }
-            break;
         default:
             return LSM_MISUSE;
     }
@@ -131,7 +149,6 @@ int db_cursor_seek(lsm_cursor *cursor, struct slice key, int mode) {
 int db_cursor_seek_gt(lsm_cursor *cursor, struct slice key) {
     int rc;
     error_clear(&cursor->db->error);
-    cursor->lefast = false;
     rc = refresh(cursor);
     if (rc == LSM_OK) rc = position(cursor, merge_cursor_seek_gt(&cursor->merge, key), MERGE_FORWARD);
     return db_report(cursor->db, rc);
@@ -140,7 +157,6 @@ int db_cursor_seek_gt(lsm_cursor *cursor, struct slice key) {
 int db_cursor_seek_lt(lsm_cursor *cursor, struct slice key) {
     int rc;
     error_clear(&cursor->db->error);
-    cursor->lefast = false;
     rc = refresh(cursor);
     if (rc == LSM_OK) {
         rc = position(cursor, merge_cursor_seek_lt(&cursor->merge, key), MERGE_BACKWARD);
@@ -151,7 +167,6 @@ int db_cursor_seek_lt(lsm_cursor *cursor, struct slice key) {
 int db_cursor_first(lsm_cursor *cursor) {
     int rc;
     error_clear(&cursor->db->error);
-    cursor->lefast = false;
     rc = refresh(cursor);
     if (rc == LSM_OK) rc = position(cursor, merge_cursor_first(&cursor->merge), MERGE_FORWARD);
     return db_report(cursor->db, rc);
@@ -160,7 +175,6 @@ int db_cursor_first(lsm_cursor *cursor) {
 int db_cursor_last(lsm_cursor *cursor) {
     int rc;
     error_clear(&cursor->db->error);
-    cursor->lefast = false;
     rc = refresh(cursor);
     if (rc == LSM_OK) rc = position(cursor, merge_cursor_last(&cursor->merge), MERGE_BACKWARD);
     return db_report(cursor->db, rc);
@@ -200,7 +214,7 @@ int db_cursor_key(lsm_cursor *cursor, struct slice *key) {
     if (!cursor->positioned) {
         *key = (struct slice){NULL, 0};
     } else {
-        *key = cursor->stale ? buffer_slice(&cursor->key) : cursor->merge.key;
+        *key = cursor->stale || cursor->point ? buffer_slice(&cursor->key) : cursor->merge.key;
     }
     return LSM_OK;
 }
@@ -215,12 +229,17 @@ int db_cursor_value(lsm_cursor *cursor, struct slice *value, bool *live) {
     *value = (struct slice){NULL, 0};
     if (!cursor->positioned) return LSM_OK;
     error_clear(&db->error);
-    if (!cursor->stale) {
+    if (cursor->point && cursor->value_known) {
+        *value = cursor->value;
+        *live = true;
+        return LSM_OK;
+    }
+    if (!cursor->stale && !cursor->point) {
         rc = merge_cursor_value(&cursor->merge, value);
         *live = rc == LSM_OK;
         return db_report(db, rc);
     }
     key = buffer_slice(&cursor->key);
-    rc = view_lookup(&db->view, &db->scratch, key, live, value);
+    rc = view_lookup(&db->view, &cursor->scratch, key, live, value);
     return db_report(db, rc);
 }

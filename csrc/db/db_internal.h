@@ -87,8 +87,11 @@ struct lsm_cursor {
     enum merge_direction direction; /* what may follow; MERGE_NONE after EQ, LEFAST, or nothing */
     bool positioned;        /* on an entry (of `merge`, or of `key` when stale) */
     bool stale;             /* the content changed: `key` is where we stood; seek again before stepping */
-    bool lefast;
-    struct buffer key;      /* copy of the key, when stale */
+    bool point;             /* after EQ: on `key`, found by a point read; `merge` was not moved */
+    bool value_known;       /* of a point read: `value` is still good */
+    struct slice value;
+    struct buffer key;      /* copy of the key, when stale or point */
+    struct lookup_scratch scratch;
 };
 
 struct lsm_db {

@@ -128,6 +128,15 @@ static void prefetch_entries(const struct memtree *tree, const uint32_t *entries
     }
 }
 
+/* The nodes below as well: worth it where keys are looked up all over a large tree, not for a writer that
+** stays where it is. */
+static void prefetch_children(const struct memtree *tree, const struct tree_node *node) {
+    for (int i = 0; i < 4; i++) {
+        const void *child = region_at(tree, node->children[i], LEAF_SIZE);
+        if (child) LSM_PREFETCH(child);
+    }
+}
+
 int memtree_search(const struct memtree *tree, struct slice key, struct error_context *error,
                    uint32_t *nodes, uint8_t *cells, uint32_t *path_depth, bool *hit) {
     uint32_t node = tree->root.root;
@@ -199,6 +208,9 @@ int memtree_lookup(const struct memtree *tree, struct slice key, struct buffer *
 
         if (entries == NULL) return error_corrupt(error, node, "memtree: impossible node");
         prefetch_entries(tree, entries);
+        if (depth < height) {
+            prefetch_children(tree, (const struct tree_node *)(const void *)entries);
+        }
         if (!node_search(tree, entries, key, &index, &hit)) {
             return error_corrupt(error, node, "memtree: impossible entry");
         }

@@ -4,12 +4,11 @@
 ** Where a search begins (format, 8.4 and 10.3):
 **
 **     1 root != 0                       descend from the root; a hint may be out of date and is ignored
-**     2 root = 0, index absorbed        the hint, if it proves right (below); else, uncompressed, descend
-**                                       from `last`: the topmost index page is written last and is still
-**                                       there; else as 3
+**     2 root = 0, index absorbed        the hint, if it proves right (below); else descend from the last
+**                                       page: the topmost index page is written last and is still there
 **     3 root = 0, never had an index    the first page on which a record starts: there is no other
 **
-** In an uncompressed segment `last` is an index page exactly if there was an index. A hint proves right if the
+** The last page of a segment is an index page exactly if there was an index. A hint proves right if the
 ** page is a data page with records, not outside the ends of the segment as far as can be told from its block,
 ** its first key <= the key sought (or it is the segment's first page), and a few steps forward reach
 ** the place: pointers of range tombstones may lead to an earlier page, never to a later one.
@@ -71,10 +70,12 @@ static void path_add(struct segment_path *path, uint64_t page_no) {
 static int index_top(const struct segment_view *view, uint64_t *top) {
     struct segment_page at = {0};
     uint64_t found = view->segment->root;
+    uint64_t last = 0;
     int rc = LSM_OK;
 
-    if (found == 0 && !pager_is_compressed(view->pager)) {
-        rc = segment_page_get(view, view->segment->last, &at);
+    if (found == 0) {
+        rc = pager_segment_last(view->pager, view->redirects, view->segment, view->error, &last);
+        if (rc == LSM_OK) rc = segment_page_get(view, last, &at);
         if (rc == LSM_OK && page_is_index(&at.footer)) found = at.page.page_no;
         segment_page_put(view, &at);
     }
@@ -365,24 +366,22 @@ static int find_page(struct segment_cursor *cursor, enum topic topic, struct sli
         if (rc == LSM_OK) rc = settle(cursor, topic, key, &at);
         if (rc != LSM_OK) goto done;
     } else {
-        rc = index_top(view, &top);
-        if (rc != LSM_OK) goto done;
-        if (top != 0) {
-            never = false;
-        } else if (hint != 0 && pager_is_compressed(view->pager)) {
+        /* Uncompressed, the last page tells most cheaply; compressed, finding it takes reads that a
+        ** good hint saves. */
+        bool last_is_cheap = !pager_is_compressed(view->pager);
+        if (last_is_cheap) {
+            rc = index_top(view, &top);
+            never = top == 0;
+        } else if (hint != 0) {
             rc = segment_never_indexed(view, cursor->key_copy.env, &never);
-            if (rc != LSM_OK) goto done;
         }
-        if (hint != 0 && !never) {
-            rc = try_hint(cursor, topic, key, hint, &at);
-            if (rc != LSM_OK) goto done;
-        }
-        if (at.page.data == NULL && top != 0) {
+        if (rc == LSM_OK && hint != 0 && !never) rc = try_hint(cursor, topic, key, hint, &at);
+        if (rc == LSM_OK && at.page.data == NULL && !last_is_cheap) rc = index_top(view, &top);
+        if (rc == LSM_OK && at.page.data == NULL && top != 0) {
             rc = try_old_root(cursor, topic, key, top, path, &at);
-            if (rc != LSM_OK) goto done;
-            if (at.page.data) rc = settle(cursor, topic, key, &at);
-            if (rc != LSM_OK) goto done;
+            if (rc == LSM_OK && at.page.data) rc = settle(cursor, topic, key, &at);
         }
+        if (rc != LSM_OK) goto done;
         if (at.page.data == NULL) rc = walk_from_first(cursor, topic, key, &at);
         if (rc != LSM_OK) goto done;
     }

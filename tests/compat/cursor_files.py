@@ -11,9 +11,11 @@ copy kept.
 """
 import collections
 import importlib.util
+import json
 import os
 import random
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -108,6 +110,25 @@ def run(seed, folder, dump, reader, seen):
     return good
 
 
+def run_apart(seed, folder, dump, reader):
+    """Run one seed in a child that a signal ends: stock LSM1 can flush for ever (DF-53)."""
+    source, sink = os.pipe()
+    child = os.fork()
+    if child == 0:
+        signal.alarm(6)
+        seen = collections.Counter()
+        good = run(seed, folder, dump, reader, seen)
+        os.write(sink, json.dumps(seen).encode())
+        os._exit(0 if good else 1)
+    os.close(sink)
+    with os.fdopen(source) as pipe:
+        text = pipe.read()
+    _, status = os.waitpid(child, 0)
+    if os.WIFSIGNALED(status):
+        return collections.Counter({"ended by signal %d" % os.WTERMSIG(status): 1})
+    return collections.Counter(json.loads(text)) if status == 0 else None
+
+
 def main(argv):
     reader, dump = argv[1], load_dump(argv[2])
     seed = int(argv[3]) if len(argv) > 3 else random.randrange(1 << 30)
@@ -115,9 +136,11 @@ def main(argv):
     folder = tempfile.mkdtemp(prefix="lsm-cursor-")
     seen = collections.Counter()
     for number in range(seed, seed + count):
-        if not run(number, folder, dump, reader, seen):
+        counts = run_apart(number, folder, dump, reader)
+        if counts is None:
             print("repeat with seed %d, count 1" % number)
             return 1
+        seen += counts
     shutil.rmtree(folder)
     print(", ".join("%s %d" % item for item in sorted(seen.items())))
     return 0

@@ -56,7 +56,7 @@ static void add_record(struct test_records *records, uint8_t flags, const struct
     free(value);
 }
 
-/* The records of a run on top of `lower`, without separators and pointers, and what is then live. */
+/* The records of a run on top of `lower`, yet without separators and pointers, and what is live. */
 static void make_upper(const struct test_records *lower, struct test_records *upper,
                        struct test_records *live) {
     struct test_records fresh = {0};
@@ -215,7 +215,8 @@ TEST(make) {
     if (strcmp(options.kind, "copy") == 0) {
         read_content(&lower);
     } else {
-        uint32_t key_max = test_random_below(3) ? 40 : 3 * options.page < 8000 ? 3 * options.page : 8000;
+        uint32_t large = 3 * options.page < 8000 ? 3 * options.page : 8000;
+        uint32_t key_max = test_random_below(3) ? 40 : large;
         segment_file_shuffle_blocks(&file, test_random_below(12));
         random_records(&lower, 1 + test_random_below(test_random_below(2) ? 3000 : 60), key_max, 60,
                        test_random_below(2) ? 200000 : 2000);

@@ -1,12 +1,13 @@
 /*
-** segment_builder.h — for tests: a database file made by hand around the segment writer, and a plain
-** reader that knows nothing of cursors.
+** segment_builder.h — for tests: a database file made by hand around the segment writer, and a
+** plain reader that knows nothing of cursors.
 **
-** The reader walks a segment's pages in the order of its links and checks on the way what the format
-** demands of every page and record; it puts all keys and values together in memory.
+** The reader walks a segment's pages in the order of its links and checks on the way what the
+** format demands of every page and record; it puts all keys and values together in memory.
 **
-** OWNERSHIP   Records and readers are freed by test_records_free and plain_reader_free. A file is closed
-**             by segment_file_close, which also checks that nothing of the engine was left allocated.
+** OWNERSHIP   Records and readers are freed by test_records_free and plain_reader_free. A file is
+**             closed by segment_file_close, which also checks that nothing of the engine was left
+**             allocated.
 */
 #ifndef LSM_SUPPORT_SEGMENT_BUILDER_H
 #define LSM_SUPPORT_SEGMENT_BUILDER_H
@@ -257,9 +258,9 @@ TEST_HELPER void test_records_sort(struct test_records *records) {
     }
     records->count = kept;
 }
-TEST_HELPER void test_records_add_bytes(struct test_records *records, uint8_t flags, const void *key,
-                                        uint32_t key_size, const void *value, uint32_t value_size,
-                                        uint64_t pointer) {
+TEST_HELPER void test_records_add_bytes(struct test_records *records, uint8_t flags,
+                                        const void *key, uint32_t key_size, const void *value,
+                                        uint32_t value_size, uint64_t pointer) {
     struct test_record *record = test_records_add(records);
     record->flags = flags;
     record->pointer = pointer;
@@ -474,7 +475,7 @@ TEST_HELPER void random_records(struct test_records *out, uint32_t count, uint32
     uint8_t *key = malloc((size_t)key_max + 8);
     uint8_t *value = malloc((size_t)large_value + value_max + 1);
     for (uint32_t i = 0; i < count; i++) {
-        uint32_t key_size = test_random_below(4) ? test_random_below(13) : test_random_below(key_max + 1);
+        uint32_t key_size = test_random_below(test_random_below(4) ? 13 : key_max + 1);
         bool large = large_value > 0 && test_random_below(64) == 0;
         uint32_t value_size = test_random_below((large ? large_value : value_max) + 1);
         for (uint32_t k = 0; k < key_size; k++) {

@@ -4,7 +4,7 @@ static void fill(struct fixture *f, int count) {
     fixture_begin(f);
     for (int i = 0; i < count; i++) {
         char key[16];
-        snprintf(key, sizeof key, "%04d", i * 37 % count * 2); /* even numbers */
+        snprintf(key, sizeof key, "%04d", i * 61 % count * 2); /* even numbers */
         fixture_put(f, key, key);
     }
 }

@@ -69,16 +69,23 @@ TEST(chunks_given_back_in_reverse_order_by_another_engine_are_put_in_order) {
     struct fixture f;
     struct memtree tree;
     struct chunk_head *heads[3];
+    uint32_t chunks[3];
+    uint32_t id;
 
-    prepare(&f, 1, 5, 1);
+    prepare(&f, 1, 6, 0);
     tree = memtree_live(f.shm, &f.header);
     snprintf(before, sizeof before, "%s", fixture_list(&f, &tree));
-    /* Ids counting down from the head: chunk 1 was pushed back first. */
-    for (uint32_t i = 0; i < 3; i++) heads[i] = chunk_head_at(&tree, i + 1);
-    CHECK_EQ_UINT(heads[0]->id, 1);
-    *heads[0] = (struct chunk_head){3, 4};
-    *heads[1] = (struct chunk_head){2, 1};
-    *heads[2] = (struct chunk_head){1, 2};
+    chunks[0] = f.header.first_chunk;
+    for (int i = 0; i < 3; i++) {
+        heads[i] = chunk_head_at(&tree, chunks[i]);
+        if (i < 2) chunks[i + 1] = heads[i]->next;
+    }
+    id = heads[0]->id;
+    CHECK(f.header.used_id - id >= 3);
+    /* Ids counting down from the head: the chunk recycled first was pushed back first. */
+    *heads[0] = (struct chunk_head){id + 2, heads[2]->next};
+    *heads[1] = (struct chunk_head){id + 1, chunks[0]};
+    *heads[2] = (struct chunk_head){id, chunks[1]};
     repair_and_check(&f, before);
     fixture_close(&f);
 }

@@ -1,5 +1,5 @@
 /*
-** page_append_compressed_test.c — compressed frames, padding and block links; whole segments of frames.
+** page_append_compressed_test.c — compressed frames, padding, block links; whole segments.
 */
 #include "base/bytes.h"
 #include "support/segment_builder.h"
@@ -105,7 +105,7 @@ TEST(padding_of_every_length_ends_with_the_sector) {
     }
 }
 
-/* Fill block 1 so that exactly `left` bytes stay free, then append one frame of 6 + 2 * 50 bytes. */
+/* Fill block 1 so that exactly `left` bytes stay free, then append a frame of 6 + 2 * 50 bytes. */
 static void cross_with(uint32_t left) {
     struct segment_file file;
     struct page_append append;

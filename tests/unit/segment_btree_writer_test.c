@@ -43,7 +43,8 @@ static uint32_t walk(struct segment_file *file, uint64_t page_no, uint32_t leaf,
         struct index_cell cell, expected;
         uint32_t offset = 0;
         uint8_t key[KEY_SIZE];
-        CHECK_OK(format_page_cell(page.data, page.size, &footer, i, page_no, &file->error, &offset));
+        CHECK_OK(format_page_cell(page.data, page.size, &footer, i, page_no, &file->error,
+                                  &offset));
         CHECK_OK(format_index_cell(page.data + offset, page.data + footer.record_end, page_no,
                                    &file->error, &cell));
         leaf = walk(file, cell.child, leaf, depth + 1, depth_found);
@@ -98,7 +99,7 @@ TEST(a_key_that_does_not_fit_moves_up_and_leaves_an_empty_page_behind) {
     uint8_t key[64];
     uint64_t root = 0;
 
-    /* A cell of key 60: 1 + 5 + 1 + 60 = 67, with its offset 69. 252 - 12 - 3 has room for three. */
+    /* A cell of key 60: 1 + 4 + 1 + 60 = 66, with its offset 68. 252 - 12 - 3 has room for 3. */
     segment_file_open(&file, test_path("a.lsm"), 256, 65536, NULL);
     open_append(&file, &append);
     index_writer_init(&writer, &file.env.env, &append);

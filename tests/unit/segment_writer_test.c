@@ -1,6 +1,6 @@
 /*
-** segment_writer_test.c — segments written, read back by a plain reader, and compared byte for byte with
-** the worked examples of the file format.
+** segment_writer_test.c — segments written, read back by a plain reader, and compared byte for
+** byte with the worked examples of the file format.
 */
 #include "support/segment_builder.h"
 
@@ -88,8 +88,9 @@ TEST(two_inserts_give_the_bytes_of_the_first_worked_example) {
     segment_file_close(&file);
 }
 
-/* 42 records k000... Up to k012 the values are those of the example: k010 has 300 times 'V', the others
-** as many 'v' as their number says. The later ones are chosen so that pages begin with the same keys. */
+/* 42 records k000... Up to k012 the values are those of the example: k010 has 300 times 'V', the
+** others as many 'v' as their number says. The later ones are chosen so that pages begin with the
+** same keys. */
 static void add_42_records(struct test_records *records) {
     for (uint32_t i = 0; i < 42; i++) {
         char key[8], value[300];
@@ -144,9 +145,9 @@ TEST(spilling_records_and_index_give_the_bytes_of_the_second_worked_example) {
 
 TEST(a_segment_on_top_gives_the_bytes_of_the_third_worked_example) {
     static const uint8_t head[] = {
-        0x08, 0, 4, 3, 'k', '0', '0', '5', 'n', 'e', 'w', 0x10, 1, 4, 'k', '0', '1', '1', 0x10, 2, 4,
-        'k', '0', '1', '3', 0x01, 2, 4, 'k', '0', '1', '5', 0x02, 3, 4, 'k', '0', '2', '5', 0x04, 3,
-        4, 'k', '0', '3', '0', 0x10, 4, 4, 'k', '0', '3', '8', 0};
+        0x08, 0, 4, 3, 'k', '0', '0', '5', 'n', 'e', 'w', 0x10, 1, 4, 'k', '0', '1', '1', 0x10, 2,
+        4, 'k', '0', '1', '3', 0x01, 2, 4, 'k', '0', '1', '5', 0x02, 3, 4, 'k', '0', '2', '5', 0x04,
+        3, 4, 'k', '0', '3', '0', 0x10, 4, 4, 'k', '0', '3', '8', 0};
     static const uint8_t tail[] = {0, 0x2e, 0, 0x27, 0, 0x20, 0, 0x19, 0, 0x12, 0, 0x0b, 0, 0,
                                    0, 0,    0, 0,    0, 0,    0, 0x21, 0, 0,    0, 7};
     struct segment_file file;

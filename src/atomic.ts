@@ -1,0 +1,51 @@
+/**
+ * Running a function in a transaction: committed when it returns, undone when it throws.
+ *
+ * @module
+ */
+import type { Connection, Level } from "./connection.ts";
+import { LsmMisuseError } from "./errors.ts";
+import { cannot } from "./failure.ts";
+
+/**
+ * Runs `work` in the level that has just been opened for it, and closes that level. A level that `work`
+ * has closed itself is left alone.
+ */
+export function finishWith<T>(
+  connection: Connection,
+  level: Level,
+  op: string,
+  work: () => T,
+): T {
+  try {
+    const result = work();
+    refusePromise(result, connection, op);
+    if (level.state === "open") connection.commit(level, false, op);
+    return result;
+  } catch (error) {
+    undo(connection, level, op);
+    throw error;
+  }
+}
+
+/** Undoes a level that may be open. The failure that led here is the one to report. */
+function undo(connection: Connection, level: Level, op: string): void {
+  if (level.state !== "open" || !connection.isOpen) return;
+  try {
+    connection.rollback(level, false, op);
+  } catch {
+    // A rollback that fails leaves its work to the next opening of the file.
+  }
+}
+
+/** What is done behind an `await` would be done outside the transaction. */
+function refusePromise(result: unknown, connection: Connection, op: string): void {
+  if (typeof result !== "object" || result === null || !("then" in result)) return;
+  if (typeof result.then !== "function") return;
+  if (result instanceof Promise) result.catch(() => {}); // its failure is a consequence of this one
+  const doing = { op, path: connection.path };
+  throw new LsmMisuseError(`${cannot(doing)}: the function of a transaction must not be async`, {
+    ...doing,
+    hint: "await first, then begin; or use `using tx = db.transaction()` and commit in the end",
+  });
+}

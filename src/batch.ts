@@ -1,0 +1,153 @@
+/**
+ * Packing operations into one piece of memory, for one native call. Pure.
+ *
+ * Layout of an operation: u32 kind, u32 size 1, u32 size 2, bytes 1, bytes 2, padding to 4.
+ *
+ * @module
+ */
+import { OP, OP_HEAD_SIZE, padded } from "../ffi/frames.ts";
+import type { Memory } from "./memory.ts";
+import { describe } from "./packed.ts";
+import type { Packed, PackedKey } from "./packed.ts";
+import { BOUND_OPTIONS, boundFlags, resolveRange } from "./range.ts";
+import type { Bounds } from "./range.ts";
+import type { BatchOp, Entries } from "./types.ts";
+
+/** Operations, one behind the other. */
+export class Batch<K, V> {
+  readonly #memory: Memory;
+  readonly #keys: PackedKey<K>;
+  readonly #values: Packed<V>;
+  #count = 0;
+  #size = 0;
+
+  /** Writes from the beginning of `memory` on. */
+  constructor(memory: Memory, keys: PackedKey<K>, values: Packed<V>) {
+    this.#memory = memory;
+    this.#keys = keys;
+    this.#values = values;
+  }
+
+  /** Operations so far. */
+  get count(): number {
+    return this.#count;
+  }
+
+  /** Bytes so far. */
+  get size(): number {
+    return this.#size;
+  }
+
+  set(key: K, value: V): void {
+    const memory = this.#memory;
+    const start = this.#size + OP_HEAD_SIZE;
+    const keySize = this.#keys.write(key, memory, start);
+    const valueSize = this.#values.write(value, memory, start + keySize);
+    this.#finish(OP.PUT, keySize, valueSize);
+  }
+
+  delete(key: K): void {
+    this.#finish(OP.REMOVE, this.#keys.write(key, this.#memory, this.#size + OP_HEAD_SIZE), 0);
+  }
+
+  /** Deletes keys that are encoded already. */
+  deleteBytes(bytes: Uint8Array): void {
+    this.#finish(OP.REMOVE, this.#put(bytes, this.#size + OP_HEAD_SIZE), 0);
+  }
+
+  deleteRange(bounds: Bounds): void {
+    if (bounds.empty) return;
+    const start = this.#size + OP_HEAD_SIZE;
+    const lowerSize = this.#put(bounds.lower, start);
+    const upperSize = this.#put(bounds.upper, start + lowerSize);
+    this.#finish(OP.REMOVE_RANGE | boundFlags(bounds), lowerSize, upperSize);
+  }
+
+  #put(bytes: Uint8Array | undefined, at: number): number {
+    if (bytes === undefined) return 0;
+    this.#memory.reserve(at, bytes.length);
+    this.#memory.bytes.set(bytes, at);
+    return bytes.length;
+  }
+
+  /** Writes the head of the operation whose bytes have been written, and counts it. */
+  #finish(kind: number, firstSize: number, secondSize: number): void {
+    const memory = this.#memory;
+    const end = padded(this.#size + OP_HEAD_SIZE + firstSize + secondSize);
+    memory.reserve(this.#size + OP_HEAD_SIZE + firstSize + secondSize, 3);
+    const head = this.#size >> 2;
+    memory.words[head] = kind;
+    memory.words[head + 1] = firstSize;
+    memory.words[head + 2] = secondSize;
+    this.#size = end;
+    this.#count++;
+  }
+}
+
+/** Packs the argument of `setMany`. All code of the user's has run when it returns. */
+export function packEntries<K, V>(batch: Batch<K, V>, entries: Entries<K, V>): void {
+  if (typeof entries !== "object" || entries === null) {
+    throw new TypeError(`Expected pairs or an object, got ${describe(entries)}`);
+  }
+  if (!(Symbol.iterator in entries)) {
+    // The type allows a plain object only where keys are text.
+    for (const [key, value] of Object.entries(entries as Record<string, V>)) {
+      batch.set(key as K, value);
+    }
+    return;
+  }
+  for (const pair of entries) {
+    if (typeof pair !== "object" || pair === null) {
+      throw new TypeError(`Expected a pair of key and value, got ${describe(pair)}`);
+    }
+    batch.set(pair[0], pair[1]);
+  }
+}
+
+/** Packs the argument of `batch`. All code of the user's has run when it returns. */
+export function packOps<K, V>(
+  batch: Batch<K, V>,
+  ops: Iterable<BatchOp<K, V>>,
+  keys: PackedKey<K>,
+): void {
+  for (const op of ops) {
+    switch (op.type) {
+      case "set":
+        batch.set(op.key, op.value);
+        break;
+      case "delete":
+        batch.delete(op.key);
+        break;
+      case "deleteRange":
+        batch.deleteRange(boundedRange(op.range, keys));
+        break;
+      default: {
+        const { type } = op as { type: unknown };
+        const names = '"set", "delete" or "deleteRange"';
+        throw new TypeError(`An operation is ${names}, not ${JSON.stringify(type)}`);
+      }
+    }
+  }
+}
+
+function boundedRange<K, V>(
+  range: Extract<BatchOp<K, V>, { type: "deleteRange" }>["range"],
+  keys: PackedKey<K>,
+): Bounds {
+  requireBound(range);
+  return resolveRange(range, keys, BOUND_OPTIONS);
+}
+
+/**
+ * Refuses a range that is everything: an undefined variable must not empty a database. Only `gt`, `gte`,
+ * `lt`, `lte`, `prefix` and `limit` with a value count.
+ */
+export function requireBound(range: object): void {
+  const names = [...BOUND_OPTIONS, "limit"];
+  const isObject = typeof range === "object" && range !== null;
+  const options = range as Record<string, unknown>;
+  if (isObject && names.some((name) => options[name] !== undefined)) return;
+  throw new TypeError(
+    "A range to delete needs a bound, a prefix or a limit; to delete everything call clear",
+  );
+}

@@ -1,0 +1,448 @@
+/**
+ * The database.
+ *
+ * @module
+ */
+import { rmSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import type { Codec, KeyCodec } from "./codec.ts";
+import { utf8 } from "./codecs.ts";
+import { Connection } from "./connection.ts";
+import {
+  changeConfig,
+  checkpoint,
+  flush,
+  optimize,
+  readConfig,
+  readStats,
+  readStructure,
+  readUserVersion,
+  work,
+  writeUserVersion,
+} from "./maintenance.ts";
+import type { LsmStats, LsmStructure, WorkOptions } from "./maintenance.ts";
+import { openNamespace, withCodecs } from "./namespace.ts";
+import type { CodecOptions, Namespace } from "./namespace.ts";
+import { openingSettings } from "./options.ts";
+import type { ChangeableOptions, LsmArguments, LsmConfig, LsmOptions } from "./options.ts";
+import { describe, packedKey, packedValue } from "./packed.ts";
+import { Snapshot } from "./snapshot.ts";
+import type { Source } from "./source.ts";
+import { chainOption, openTransaction } from "./transaction.ts";
+import type { ChainOptions, Synchronous, Transaction } from "./transaction.ts";
+import { WritingView } from "./writer.ts";
+
+/** Passes a source to the constructor in place of options: only {@link Lsm.as} can. */
+const SHARED: unique symbol = Symbol("shared");
+
+/**
+ * An ordered key/value database in one file.
+ *
+ * It has the shape of a `Map` whose keys are in order. Keys and values are text unless the options `keys`
+ * and `values` say otherwise. Everything is synchronous. Single writes commit at once; what belongs together
+ * goes into a {@link transaction}.
+ *
+ * Any number of threads and processes may have the same file open, each through an object of its own.
+ *
+ * @example
+ * ```ts
+ * import { Lsm } from "@lsmdb/lsm";
+ * using db = new Lsm("example.ldb");
+ * db.set("k1", "one").set("k2", "two");
+ * console.log(db.get("k1")); // one
+ * for (const [key, value] of db.entries({ gte: "k" })) console.log(key, value);
+ * ```
+ */
+export class Lsm<K = string, V = string> extends WritingView<K, V> implements Disposable {
+  readonly #connection: Connection;
+  readonly #source: Source<K, V>;
+
+  /**
+   * Opens a database, creating it if there is none.
+   *
+   * @param path The file; as given here it stands in messages. A URL must be a `file:` one.
+   * @param options See {@link LsmOptions}; `keys` and `values` are required unless they are text.
+   * @throws {LsmError} `LSM_CANTOPEN`, `LSM_NOTADB`, `LSM_BUSY`; `LSM_LIBRARY` if the engine is not found.
+   * @example
+   * ```ts
+   * import { json, Lsm } from "@lsmdb/lsm";
+   * using db = new Lsm("documents.ldb", { values: json });
+   * db.set("draft", { title: "On order", words: 0 });
+   * ```
+   */
+  constructor(path: string | URL, ...[options]: LsmArguments<K, V>) {
+    const given = (options ?? {}) as LsmOptions<K, V> & { [SHARED]?: Source<K, V> };
+    const source = given[SHARED] ?? newSource(path, given);
+    super(source);
+    this.#source = source;
+    this.#connection = source.view.connection;
+    if (given[SHARED] === undefined && given.open !== false) this.#connection.open();
+  }
+
+  /**
+   * Removes a database that nobody has open: the file, and those beside it. In Deno this takes the
+   * permission to write there. Nothing happens if there is none.
+   *
+   * @example
+   * ```ts ignore
+   * import { Lsm } from "@lsmdb/lsm";
+   * Lsm.destroy("example.ldb");
+   * ```
+   */
+  static destroy(path: string | URL): void {
+    const file = toPath(path);
+    // The log first: without it the file is an older state of itself; without the file it is garbage.
+    for (const suffix of ["-shm", "-log", ""]) rmSync(file + suffix, { force: true });
+  }
+
+  /** The file, as it was given; a URL as a path. */
+  get path(): string {
+    return this.#connection.path;
+  }
+
+  /** Is it open? */
+  get isOpen(): boolean {
+    return this.#connection.isOpen;
+  }
+
+  /**
+   * Opens it, after `open: false` or after it was closed, with the options it was made with.
+   *
+   * @returns True if this call opened it.
+   * @example
+   * ```ts
+   * import { Lsm } from "@lsmdb/lsm";
+   * using db = new Lsm("example.ldb", { open: false });
+   * console.log(db.isOpen, db.open(), db.open()); // false true false
+   * ```
+   */
+  open(): boolean {
+    return this.#connection.open();
+  }
+
+  /**
+   * Closes it, and everything that was opened from it; rolls back open transactions. The last connection to
+   * close writes everything to the file, and removes the files beside it.
+   *
+   * @returns True if this call closed it.
+   * @throws {LsmError} If the final writes failed. It is closed all the same, and nothing committed is lost.
+   * @example
+   * ```ts
+   * import { Lsm } from "@lsmdb/lsm";
+   * const db = new Lsm("example.ldb");
+   * console.log(db.close(), db.close()); // true false
+   * ```
+   */
+  close(): boolean {
+    return this.#connection.close();
+  }
+
+  /** Closes it at the end of a block that declares it with `using`. */
+  [Symbol.dispose](): void {
+    this.#connection.close();
+  }
+
+  /**
+   * Options in force: what was asked for, unless the file or the system decided otherwise.
+   *
+   * @example
+   * ```ts
+   * import { Lsm } from "@lsmdb/lsm";
+   * using db = new Lsm("example.ldb", { pageSize: 1024 });
+   * console.log(db.config.pageSize); // that of the file, if it existed
+   * ```
+   */
+  get config(): LsmConfig {
+    return readConfig(this.#connection);
+  }
+
+  /**
+   * Changes options of an open database; those left out stay as they are.
+   *
+   * @throws {LsmMisuseError} For an option that holds from opening on.
+   * @example
+   * ```ts
+   * import { Lsm } from "@lsmdb/lsm";
+   * using db = new Lsm("example.ldb");
+   * db.configure({ safety: "full", busyTimeout: 100 });
+   * ```
+   */
+  configure(options: ChangeableOptions): void {
+    changeConfig(this.#connection, options);
+  }
+
+  /**
+   * A number of 32 bits for the application's use. It is kept in memory only: 0 after the last connection
+   * has closed, and after a crash.
+   */
+  get userVersion(): number {
+    return readUserVersion(this.#connection);
+  }
+
+  set userVersion(version: number) {
+    writeUserVersion(this.#connection, version);
+  }
+
+  // --- Other ways to see it
+
+  /**
+   * The same database through other codecs. Connection and transactions are shared.
+   *
+   * @example
+   * ```ts
+   * import { bytes, Lsm } from "@lsmdb/lsm";
+   * using db = new Lsm("example.ldb");
+   * db.set("key", "é");
+   * console.log(db.as({ values: bytes }).get("key")); // Uint8Array(2) [ 195, 169 ]
+   * ```
+   */
+  as<K2 = K, V2 = V>(codecs: CodecOptions<K2, V2>): Lsm<K2, V2> {
+    const shared = { [SHARED]: withCodecs(this.#source, codecs) };
+    return new Lsm<K2, V2>(this.path, ...[shared] as unknown as LsmArguments<K2, V2>);
+  }
+
+  /**
+   * The keys under a prefix as a database of their own. Connection and transactions are shared.
+   *
+   * @param prefix Put in front of every key.
+   * @param codecs Default: text keys, and the values of this database.
+   * @example
+   * ```ts
+   * import { Lsm } from "@lsmdb/lsm";
+   * using db = new Lsm("example.ldb");
+   * const users = db.namespace("user:");
+   * users.set("7", "Ada");
+   * console.log(db.get("user:7"), users.count()); // Ada 1
+   * users.clear(); // only those
+   * ```
+   */
+  namespace<K2 = string, V2 = V>(
+    prefix: K,
+    codecs: CodecOptions<K2, V2> = {},
+  ): Namespace<K2, V2> {
+    return openNamespace(this.#source, prefix, codecs);
+  }
+
+  /**
+   * A frozen view of what has been committed. Pins disk space until closed.
+   *
+   * @example
+   * ```ts
+   * import { Lsm } from "@lsmdb/lsm";
+   * using db = new Lsm("example.ldb");
+   * using before = db.snapshot();
+   * db.clear();
+   * for (const [key, value] of before) db.set(key, value.trim());
+   * ```
+   */
+  snapshot(): Snapshot<K, V> {
+    const { keys, values } = this.#source;
+    return new Snapshot(this.#connection, keys, values);
+  }
+
+  // --- Transactions
+
+  /**
+   * Runs a function in a transaction: commits when it returns, and undoes everything when it throws.
+   * Without a function: opens a transaction for `using`, which is undone unless committed.
+   *
+   * Inside a transaction this opens a nested one. What is done through this object meanwhile belongs to
+   * the innermost.
+   *
+   * @param fn Gets the transaction. Must not be async.
+   * @returns What the function returns; without one, the transaction.
+   * @example
+   * ```ts
+   * import { Lsm } from "@lsmdb/lsm";
+   * using db = new Lsm("example.ldb");
+   * const visits = db.transaction((tx) => {
+   *   tx.set("last visitor", "Ada");
+   *   return tx.incr("visits");
+   * });
+   * ```
+   */
+  transaction<T>(fn: (tx: Transaction<K, V>) => Synchronous<T>): T;
+  transaction(): Transaction<K, V>;
+  transaction<T>(fn?: (tx: Transaction<K, V>) => Synchronous<T>): T | Transaction<K, V> {
+    return openTransaction(this.#source, fn);
+  }
+
+  /**
+   * Wraps a function so that each call of it is a transaction. The wrapper has the function's name, length
+   * and `this`. Also a decorator of methods: `@db.transactional`.
+   *
+   * @example
+   * ```ts
+   * import { Lsm } from "@lsmdb/lsm";
+   * using db = new Lsm("example.ldb");
+   * const rename = db.transactional((from: string, to: string) => {
+   *   db.set(to, db.getOrThrow(from));
+   *   db.delete(from);
+   * });
+   * db.set("old", "value");
+   * rename("old", "new");
+   * ```
+   */
+  readonly transactional: <This, A extends unknown[], R>(
+    fn: (this: This, ...args: A) => Synchronous<R>,
+  ) => (this: This, ...args: A) => R = (fn) => {
+    if (typeof fn !== "function") throw new TypeError(`Expected a function, got ${describe(fn)}`);
+    const source = this.#source;
+    type This = ThisParameterType<typeof fn>;
+    type A = Parameters<typeof fn>;
+    const wrapper = function (this: This, ...args: A) {
+      return openTransaction(source, () => fn.apply(this, args));
+    };
+    Object.defineProperty(wrapper, "name", { value: fn.name, configurable: true });
+    Object.defineProperty(wrapper, "length", { value: fn.length, configurable: true });
+    return wrapper as never;
+  };
+
+  /**
+   * Opens a transaction, by hand. See {@link transaction} for a way that cannot be left open.
+   *
+   * @returns How many are open now.
+   * @example
+   * ```ts
+   * import { Lsm } from "@lsmdb/lsm";
+   * using db = new Lsm("example.ldb");
+   * db.begin();
+   * db.set("key", "value");
+   * console.log(db.rollback(), db.rollback()); // true false
+   * ```
+   */
+  begin(): number {
+    return this.#connection.begin("begin").depth;
+  }
+
+  /**
+   * Commits the innermost transaction.
+   *
+   * @param options `chain`: and begins the next one at once.
+   * @returns False if none is open.
+   */
+  commit(options: ChainOptions = {}): boolean {
+    const chain = chainOption(options);
+    this.#connection.use("commit");
+    const { level } = this.#connection;
+    if (level === undefined) return false;
+    this.#connection.commit(level, chain, "commit");
+    return true;
+  }
+
+  /**
+   * Undoes the innermost transaction.
+   *
+   * @param options `chain`: and leaves it open.
+   * @returns False if none is open.
+   */
+  rollback(options: ChainOptions = {}): boolean {
+    const chain = chainOption(options);
+    this.#connection.use("rollback");
+    const { level } = this.#connection;
+    if (level === undefined) return false;
+    this.#connection.rollback(level, chain, "rollback");
+    return true;
+  }
+
+  /** How many transactions are open, one inside the other. */
+  get transactionDepth(): number {
+    return this.#connection.level?.depth ?? 0;
+  }
+
+  // --- Maintenance
+
+  /**
+   * Writes what is in memory to the file, as a new segment. Happens by itself; see `autoFlush`.
+   *
+   * @throws {LsmMisuseError} Inside a transaction.
+   */
+  flush(): void {
+    flush(this.#connection);
+  }
+
+  /**
+   * Merges segments. Happens by itself; see `autoWork`.
+   *
+   * @returns Bytes written; 0 if there was nothing to do.
+   * @throws {LsmMisuseError} Inside a transaction.
+   * @throws {LsmBusyError} If another connection is at it.
+   * @example
+   * ```ts
+   * import { Lsm } from "@lsmdb/lsm";
+   * using db = new Lsm("example.ldb", { autoWork: false });
+   * db.flush();
+   * while (db.work({ merge: 4, limit: 1 << 20 }) > 0);
+   * ```
+   */
+  work(options: WorkOptions = {}): number {
+    return work(this.#connection, options);
+  }
+
+  /**
+   * Makes the work done so far durable, and the space of replaced data reusable. Happens by itself; see
+   * `autoCheckpoint`.
+   *
+   * @returns Bytes covered; 0 if there was nothing to do.
+   */
+  checkpoint(): number {
+    return checkpoint(this.#connection);
+  }
+
+  /**
+   * Merges everything into one segment: the smallest file, the fastest reads. Rewrites the whole database.
+   *
+   * @returns Bytes written.
+   * @throws {LsmMisuseError} Inside a transaction.
+   */
+  optimize(): number {
+    return optimize(this.#connection);
+  }
+
+  /**
+   * Figures of the database and of this connection.
+   *
+   * @example
+   * ```ts
+   * import { Lsm } from "@lsmdb/lsm";
+   * using db = new Lsm("example.ldb");
+   * const { segments, fileBytes } = db.stats();
+   * console.log(`${segments} segments in ${fileBytes} bytes`);
+   * ```
+   */
+  stats(): LsmStats {
+    return readStats(this.#connection);
+  }
+
+  /** How the file is laid out: levels and segments, free blocks, log. For tools. */
+  structure(): LsmStructure {
+    return readStructure(this.#connection);
+  }
+}
+
+function newSource<K, V>(path: string | URL, options: LsmOptions<K, V>): Source<K, V> {
+  const settings = openingSettings(options);
+  const { keys, values, library } = options as {
+    keys?: KeyCodec<K>;
+    values?: Codec<V>;
+    library?: string | URL;
+  };
+  return {
+    view: new Connection(toPath(path), settings, library),
+    // The type requires a codec unless K or V is text.
+    keys: packedKey(keys ?? utf8 as unknown as KeyCodec<K>),
+    values: packedValue(values ?? utf8 as unknown as Codec<V>),
+  };
+}
+
+function toPath(path: string | URL): string {
+  const text = path instanceof URL ? fileURLToPath(path) : path;
+  if (typeof text !== "string") {
+    throw new TypeError(`A path is text or a URL, not ${describe(path)}`);
+  }
+  if (text === "") throw new TypeError("A path must not be empty");
+  if (text.includes("\0") || !text.isWellFormed()) {
+    throw new TypeError(`Not a path: ${JSON.stringify(text)}`);
+  }
+  return text;
+}

@@ -1,0 +1,101 @@
+/**
+ * The keys under a prefix as a database of their own.
+ *
+ * @module
+ */
+import type { Codec, KeyCodec } from "./codec.ts";
+import { utf8 } from "./codecs.ts";
+import { BasedKey, packedKey, packedValue } from "./packed.ts";
+import type { Packed, PackedKey } from "./packed.ts";
+import { encodePrefix } from "./range.ts";
+import type { Source } from "./source.ts";
+import { openTransaction } from "./transaction.ts";
+import type { Synchronous, Transaction } from "./transaction.ts";
+import { WritingView } from "./writer.ts";
+
+/** Codecs to look through. */
+export interface CodecOptions<K, V> {
+  /** How keys become bytes. */
+  keys?: KeyCodec<K> | undefined;
+  /** How values become bytes. */
+  values?: Codec<V> | undefined;
+}
+
+/**
+ * The keys under a prefix, which is added when writing and taken off when reading; made by
+ * `db.namespace()`. Connection and transactions are those of the database.
+ *
+ * @example
+ * ```ts
+ * import { json, Lsm } from "@lsmdb/lsm";
+ * using db = new Lsm("example.ldb");
+ * const users = db.namespace("user:", { values: json });
+ * users.set("7", { name: "Ada" });
+ * console.log([...users.keys()], db.get("user:7")); // [ "7" ] {"name":"Ada"}
+ * ```
+ */
+export class Namespace<K, V> extends WritingView<K, V> {
+  readonly #source: Source<K, V>;
+
+  /** Made by `namespace()`. */
+  constructor(source: Source<K, V>) {
+    super(source);
+    this.#source = source;
+  }
+
+  /** A copy of the bytes in front of all its keys. */
+  get prefix(): Uint8Array {
+    return (this.#source.keys.base ?? new Uint8Array(0)).slice();
+  }
+
+  /** Runs a function in a transaction of the whole database; see `Lsm.transaction`. */
+  transaction<T>(fn: (tx: Transaction<K, V>) => Synchronous<T>): T;
+  transaction(): Transaction<K, V>;
+  transaction<T>(fn?: (tx: Transaction<K, V>) => Synchronous<T>): T | Transaction<K, V> {
+    return openTransaction(this.#source, fn);
+  }
+
+  /** A namespace inside this one; keys are text unless said otherwise. */
+  namespace<K2 = string, V2 = V>(
+    prefix: K,
+    codecs: CodecOptions<K2, V2> = {},
+  ): Namespace<K2, V2> {
+    return openNamespace(this.#source, prefix, codecs);
+  }
+}
+
+/** Makes the namespace of the keys that start with `prefix`. */
+export function openNamespace<K, V, K2, V2>(
+  source: Source<K, V>,
+  prefix: K,
+  codecs: CodecOptions<K2, V2>,
+): Namespace<K2, V2> {
+  const base = encodePrefix(source.keys, prefix);
+  // Without the option keys are text: then K2 is string.
+  const inner = packedKey(codecs.keys ?? utf8 as unknown as KeyCodec<K2>);
+  return new Namespace({
+    view: source.view,
+    keys: new BasedKey(base, inner),
+    values: valuesOr(codecs, source),
+  });
+}
+
+/** The same view through other codecs. */
+export function withCodecs<K, V, K2, V2>(
+  source: Source<K, V>,
+  codecs: CodecOptions<K2, V2>,
+): Source<K2, V2> {
+  // Without the option keys are as they were: then K2 is K.
+  const keys = codecs.keys === undefined
+    ? source.keys as unknown as PackedKey<K2>
+    : packedKey(codecs.keys);
+  return { view: source.view, keys, values: valuesOr(codecs, source) };
+}
+
+function valuesOr<V, V2>(
+  { values }: { values?: Codec<V2> | undefined },
+  source: { readonly values: Packed<V> },
+): Packed<V2> {
+  // Without the option values are as they were: then V2 is V.
+  return values === undefined ? source.values as unknown as Packed<V2> : packedValue(values);
+}
