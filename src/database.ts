@@ -262,6 +262,7 @@ export class Lsm<K = string, V = string> extends WritingView<K, V> implements Di
    * ```
    */
   transaction<T>(fn: (tx: Transaction<K, V>) => Synchronous<T>): T;
+  /** Opens a transaction for `using`: undone unless committed. */
   transaction(): Transaction<K, V>;
   transaction<T>(fn?: (tx: Transaction<K, V>) => Synchronous<T>): T | Transaction<K, V> {
     return openTransaction(this.#source, fn);

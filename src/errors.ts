@@ -35,6 +35,7 @@ export interface LsmErrorDetails {
   path?: string | undefined;
   /** What to do about it. */
   hint?: string | undefined;
+  /** The error behind this one. */
   cause?: unknown;
 }
 

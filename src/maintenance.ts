@@ -33,11 +33,17 @@ export interface LsmStats {
   readonly liveTreeBytes: number;
   /** Bytes of recent data in memory, waiting to be written out. */
   readonly oldTreeBytes: number;
+  /** Size of the file. */
   readonly fileBytes: number;
+  /** Size of the log file. */
   readonly logBytes: number;
+  /** Sorted runs in the file: fewer are faster to read. */
   readonly segments: number;
+  /** States of the database that are being read. */
   readonly openSnapshots: number;
+  /** Bytes of a page. */
   readonly pageSize: number;
+  /** Bytes of a block. */
   readonly blockSize: number;
 }
 
@@ -55,7 +61,9 @@ export interface LsmSegment {
 
 /** One level: a segment, or the segments of a merge that is under way. */
 export interface LsmLevel {
+  /** Grows with each merge; 0 is fresh out of memory. */
   readonly age: number;
+  /** One, or those of a merge with its output first. */
   readonly segments: readonly LsmSegment[];
 }
 

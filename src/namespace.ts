@@ -50,6 +50,7 @@ export class Namespace<K, V> extends WritingView<K, V> {
 
   /** Runs a function in a transaction of the whole database; see `Lsm.transaction`. */
   transaction<T>(fn: (tx: Transaction<K, V>) => Synchronous<T>): T;
+  /** Opens a transaction for `using`: undone unless committed. */
   transaction(): Transaction<K, V>;
   transaction<T>(fn?: (tx: Transaction<K, V>) => Synchronous<T>): T | Transaction<K, V> {
     return openTransaction(this.#source, fn);

@@ -99,21 +99,35 @@ export type LsmArguments<K, V> = string extends K
   ? string extends V ? [options?: LsmOptions<K, V>] : [options: LsmOptions<K, V>]
   : [options: LsmOptions<K, V>];
 
-/** Values in force, as `db.config` shows them. */
+/** Values in force, as `db.config` shows them; see {@link LsmOptions}. */
 export interface LsmConfig {
+  /** Was the file to be created if there was none? */
   readonly createIfMissing: boolean;
+  /** Was a file that exists to be refused? */
   readonly errorIfExists: boolean;
+  /** Are writes refused? */
   readonly readOnly: boolean;
+  /** May other processes have the file open? */
   readonly multiProcess: boolean;
+  /** When the engine waits for the disk. */
   readonly safety: SafetyLevel;
+  /** Is there a log of commits? */
   readonly log: boolean;
+  /** Bytes; of the file, whatever was asked for. */
   readonly pageSize: number;
+  /** Bytes; of the file, whatever was asked for. */
   readonly blockSize: number;
+  /** Bytes of recent data kept in memory. */
   readonly autoFlush: number;
+  /** Are flushing and merging part of writes? */
   readonly autoWork: boolean;
+  /** Segments merged at a time. */
   readonly autoMerge: number;
+  /** Bytes written between checkpoints; 0: only on request. */
   readonly autoCheckpoint: number;
+  /** Is the file mapped into memory, or so many of its bytes? */
   readonly mmap: boolean | number;
+  /** Milliseconds to wait for a lock. */
   readonly busyTimeout: number;
 }
 

@@ -42,7 +42,9 @@ export type SchemaResult<T> =
 
 /** One thing that is wrong with a value. */
 export interface SchemaIssue {
+  /** In words. */
   readonly message: string;
+  /** Where in the value. */
   readonly path?: readonly unknown[] | undefined;
 }
 

@@ -94,6 +94,7 @@ export class Transaction<K, V> extends WritingView<K, V> implements Disposable {
 
   /** Opens a transaction inside this one; see `Lsm.transaction`. */
   transaction<T>(fn: (tx: Transaction<K, V>) => Synchronous<T>): T;
+  /** Opens a transaction for `using`: undone unless committed. */
   transaction(): Transaction<K, V>;
   transaction<T>(fn?: (tx: Transaction<K, V>) => Synchronous<T>): T | Transaction<K, V> {
     this.#view.use("begin");

@@ -1,11 +1,14 @@
 /*
-** level_notes.c — what is worth remembering about the levels of one snapshot: split keys, missing indexes.
+** level_notes.c — what is worth remembering about the levels of one snapshot: split keys, missing
+** indexes.
 **
-** FORMAT      The split position of a merge in progress is (page, cell). The first input whose saved page is
-**             the split page says in which run it is; if that is the extra input, or none while there is an
-**             extra input, it is in the left run of the next level, mostly on an index page.
+** FORMAT      The split position of a merge in progress is (page, cell). The first input whose
+**             saved page is the split page says in which run it is; if that is the extra input, or
+**             none while there is an extra input, it is in the left run of the next level, mostly
+**             on an index page.
 ** INVARIANTS  (I1) a note never changes once made: pages of a snapshot do not.
-** OWNERSHIP   Split keys are copies, valid as long as the notes. The notes do not point to the snapshot.
+** OWNERSHIP   Split keys are copies, valid as long as the notes. The notes do not point to the
+**             snapshot.
 ** COST        One byte per run and one small block per level; a split key is read once.
 */
 #include "base/memory.h"

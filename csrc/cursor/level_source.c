@@ -1,22 +1,25 @@
 /*
 ** level_source.c — a tree, a run, or a merge in progress as streams of records.
 **
-** Read source.h first: roles, windows, stand-ins. Everything the format says about reading a merge in progress
-** is in this file and nowhere else: scans, the walk over the free list and checks share it.
+** Read source.h first: roles, windows, stand-ins. Everything the format says about reading a merge
+** in progress is in this file and nowhere else: scans, the walk over the free list and checks share
+** it.
 **
 **     seek         LEFT                                  RIGHT
-**     key < split  seek                                  forward: dormant, or from the split key when LEFT
+**     key < split  seek                                  forward: dormant, or from the split key
+**     when LEFT
 **                                                        has nothing; backward: nothing
 **     else         forward: nothing; backward: dormant,  seek, each handing its pointer to the next
 **                  or from its end when RIGHT is done
 **
-** INVARIANTS  (I1), (I2) of source.h. (I3) an output that is empty or ends in separators is exhausted like
-**             any other: separators are never shown. (I4) the pointer handed on is that of the last record at
-**             or below the key, separators included. It may lag behind when that record starts a range, but
-**             never leads too far: segment_seek goes forward from it.
+** INVARIANTS  (I1), (I2) of source.h. (I3) an output that is empty or ends in separators is
+**             exhausted like any other: separators are never shown. (I4) the pointer handed on is
+**             that of the last record at or below the key, separators included. It may lag behind
+**             when that record starts a range, but never leads too far: segment_seek goes forward
+**             from it.
 ** ERRORS      LSM_CORRUPT when the output reaches the split key or a saved position does not fit.
-** COST        A seek is one descent. When the next older run has no index of its own, a forward seek stands
-**             on the record at or below the key first, since the pointer is there.
+** COST        A seek is one descent. When the next older run has no index of its own, a forward
+**             seek stands on the record at or below the key first, since the pointer is there.
 */
 #include "cursor/source.h"
 
@@ -221,9 +224,11 @@ int source_value(struct merge_source *source, struct slice *value) {
     return segment_value(&source->segment, value);
 }
 
-/* ----------------------------------------------------------------- windows of a merging level -- */
+/* ----------------------------------------------------------------- windows of a merging level --
+** */
 
-/* LEFT, on a record: it must be below the split key, or scans would go backward when RIGHT takes over. */
+/* LEFT, on a record: it must be below the split key, or scans would go backward when RIGHT takes
+** over. */
 int source_leave_forward(struct merge_source *source, struct source_head *head) {
     if (LSM_LIKELY(prefixed_compare(head->prefix, head->key, source->split_prefix, source->split) <
                    0)) {
@@ -234,7 +239,8 @@ int source_leave_forward(struct merge_source *source, struct source_head *head) 
                          "output of a merge reaches its split key");
 }
 
-/* The stretch from the split key to the last record taken is inside a range whose start has been merged. */
+/* The stretch from the split key to the last record taken is inside a range whose start has been
+** merged. */
 static void become_stand_in(struct merge_source *source, struct source_head *head) {
     head->prefix = source->split_prefix;
     head->key = source->split;
@@ -243,7 +249,8 @@ static void become_stand_in(struct merge_source *source, struct source_head *hea
     head->stand_in = true;
 }
 
-/* RIGHT, after a step down: show the record if it is in the window; else exhausted, or a stand-in (I2). */
+/* RIGHT, after a step down: show the record if it is in the window; else exhausted, or a stand-in
+** (I2). */
 void source_leave_backward(struct merge_source *source, struct source_head *head) {
     struct segment_cursor *segment = &source->segment;
     uint64_t prefix;
@@ -268,7 +275,8 @@ int right_seek_le(struct merge_source *source, struct source_head *head, struct 
     rc = source_seek_le(source, head, key, before, pointer);
     if (rc != LSM_OK) return rc;
     if (source->absent || (head->live && compare_split(source, head->key) >= 0)) return LSM_OK;
-    /* Nothing from the split key up to here. If the next record beyond ends a range, all of it is inside. */
+    /* Nothing from the split key up to here. If the next record beyond ends a range, all of it is
+    ** inside. */
     rc = source_seek_ge(source, head, key, false, &none);
     if (rc != LSM_OK) return rc;
     if (head->live && (head->flags & RECORD_END_DELETE)) become_stand_in(source, head);
@@ -276,7 +284,8 @@ int right_seek_le(struct merge_source *source, struct source_head *head, struct 
     return LSM_OK;
 }
 
-/* The greatest record of RIGHT's window. Nothing is beyond it, so there is nothing to stand in for. */
+/* The greatest record of RIGHT's window. Nothing is beyond it, so there is nothing to stand in for.
+** */
 static int right_last(struct merge_source *source, struct source_head *head) {
     int rc = source_last(source, head);
     if (rc == LSM_OK && head->live && compare_split(source, head->key) < 0) head_clear(head);

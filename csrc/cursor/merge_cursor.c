@@ -1,23 +1,27 @@
 /*
 ** merge_cursor.c — one ordered view over all sources: opening, stepping, the present entry.
 **
-** `order` lists the live sources by their present keys. A step advances the sources that stand on the present
-** key and puts them back in their places; while one source runs alone ahead of the others, that is a single
-** comparison with the second in the list.
+** `order` lists the live sources by their present keys. A step advances the sources that stand on
+** the present key and puts them back in their places; while one source runs alone ahead of the
+** others, that is a single comparison with the second in the list.
 **
-**     order      key      flags                    next: tree and level 1 stand on d. They step to f and k:
-**     tree       d        insert                   order becomes level 0 (e), tree (f), level 1 (k). Nothing
-**     level 1    d        insert                   newer than level 0 is beyond e with the mark that hides:
+**     order      key      flags                    next: tree and level 1 stand on d. They step to
+**     f and k:
+**     tree       d        insert                   order becomes level 0 (e), tree (f), level 1
+**     (k). Nothing
+**     level 1    d        insert                   newer than level 0 is beyond e with the mark
+**     that hides:
 **     level 0    e        insert                   e is the entry.
 **
-** INVARIANTS  (I1) order[0 .. live_count) is sorted in the direction of travel, newest first among equals; the
-**             first group_count of them stand on one key. (I2) hider_count live heads carry the mark that
-**             hides in this direction; 0 = nothing can be hidden. (I3) sources stay on the present entry until
-**             the next step, so key and value are valid until then.
+** INVARIANTS  (I1) order[0 .. live_count) is sorted in the direction of travel, newest first among
+**             equals; the first group_count of them stand on one key. (I2) hider_count live heads
+**             carry the mark that hides in this direction; 0 = nothing can be hidden. (I3) sources
+**             stay on the present entry until the next step, so key and value are valid until then.
 ** OWNERSHIP   see cursor.h. Sources keep their scratch memory from one opening to the next.
 ** ERRORS      A failed step or seek leaves the cursor on no entry and without direction.
-** COST        Opening allocates when there are more sources than ever before; stepping never allocates.
-**             Hidden keys are stepped over one by one at first, then whole ranges are skipped by a seek.
+** COST        Opening allocates when there are more sources than ever before; stepping never
+**             allocates. Hidden keys are stepped over one by one at first, then whole ranges are
+**             skipped by a seek.
 */
 #include "base/memory.h"
 #include "cursor/source.h"
@@ -25,7 +29,8 @@
 /* Hidden keys in a row after which a seek is the cheaper way to the end of the range. */
 #define HIDDEN_STEPS_MAX 8
 
-/* --------------------------------------------------------------------------- life of a cursor -- */
+/* --------------------------------------------------------------------------- life of a cursor --
+** */
 
 void merge_cursor_init(struct merge_cursor *cursor, lsm_env *env) {
     memset(cursor, 0, sizeof *cursor);
@@ -263,8 +268,8 @@ done:
 
 /* ------------------------------------------------------------------------------------ order -- */
 
-/* Put a live head into its place (I1). Searched from the front: a source that has just stepped is mostly
-** still near it. */
+/* Put a live head into its place (I1). Searched from the front: a source that has just stepped is
+** mostly still near it. */
 static void enter(struct merge_private *private, uint32_t source, bool forward) {
     const struct source_head *heads = private->heads;
     uint32_t *order = private->order;
@@ -399,7 +404,8 @@ static inline int step(struct merge_cursor *cursor, const bool forward) {
     return rc;
 }
 
-/* The present group has nothing to show, or is hidden: go on to the next one that shows something. */
+/* The present group has nothing to show, or is hidden: go on to the next one that shows something.
+** */
 static inline int settle(struct merge_cursor *cursor, const bool forward) {
     struct merge_private *private = merge_private_of(cursor);
     const struct source_head *heads = private->heads;

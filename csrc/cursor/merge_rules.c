@@ -1,16 +1,19 @@
 /*
 ** merge_rules.c — which version of a key counts.
 **
-**     newest   tree      b   [c        f]         "[c" starts, "f]" ends a deleted range (both ends stay)
+**     newest   tree      b   [c        f]         "[c" starts, "f]" ends a deleted range (both ends
+**     stay)
 **              level 0       c    -e              "-e" point tombstone
 **     oldest   level 1   b   c d  e   f
 **
-** Going forward at d, the tree stands on "f]": something newer than level 1 is beyond d and ends a range, so
-** d lies inside it and is hidden. At c the tree stands on c itself: a bound does not concern its own key, and
-** level 0 owns it. Going backward the same is seen from the other end: the tree stands on "[c" below d.
+** Going forward at d, the tree stands on "f]": something newer than level 1 is beyond d and ends a
+** range, so d lies inside it and is hidden. At c the tree stands on c itself: a bound does not
+** concern its own key, and level 0 owns it. Going backward the same is seen from the other end: the
+** tree stands on "[c" below d.
 **
-** INVARIANTS  (I1) within one source marks alternate, so the mark of the next record beyond a key tells
-**             whether the key lies inside a range of that source; nothing else needs to be remembered.
+** INVARIANTS  (I1) within one source marks alternate, so the mark of the next record beyond a key
+**             tells whether the key lies inside a range of that source; nothing else needs to be
+**             remembered.
 */
 #include "cursor/source.h"
 

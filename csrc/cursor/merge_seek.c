@@ -1,12 +1,13 @@
 /*
 ** merge_seek.c — positioning a merge cursor: every source for itself, then the order among them.
 **
-** Levels are visited newest first, because a run without an index of its own is entered through the pointer
-** of the record found in the run above.
+** Levels are visited newest first, because a run without an index of its own is entered through the
+** pointer of the record found in the run above.
 **
-** INVARIANTS  (I1) after a seek every source stands on its first record at or beyond the target in the
-**             direction of travel, whether or not the key is live: stepping decides that.
-** COST        One descent per source. Skipping a hidden stretch: one descent per source older than the range.
+** INVARIANTS  (I1) after a seek every source stands on its first record at or beyond the target in
+**             the direction of travel, whether or not the key is live: stepping decides that.
+** COST        One descent per source. Skipping a hidden stretch: one descent per source older than
+**             the range.
 */
 #include "cursor/source.h"
 
@@ -93,7 +94,8 @@ static int skip_source(struct merge_cursor *cursor, uint32_t source,
     if (moved->role != SOURCE_RIGHT) {
         return source_seek_le(moved, head, end->key, exclusive, &pointer);
     }
-    /* What lies between the end and the split key is hidden; standing in for it would hide nothing more. */
+    /* What lies between the end and the split key is hidden; standing in for it would hide nothing
+    ** more. */
     if (prefixed_compare(end->prefix, end->key, moved->split_prefix, moved->split) <
         (exclusive ? 1 : 0)) {
         head_clear(head);
@@ -113,9 +115,9 @@ int merge_skip_hidden(struct merge_cursor *cursor, uint32_t hider, bool forward)
     int rc = LSM_OK;
 
     /*
-    ** 1. Older sources that fall short go to the end of the stretch. 2. When that exhausts one side of a merge,
-    ** the other side begins; forward it lies ahead in this loop, backward it is the unit's first source, which
-    ** has been passed and is moved here.
+    ** 1. Older sources that fall short go to the end of the stretch. 2. When that exhausts one side
+    ** of a merge, the other side begins; forward it lies ahead in this loop, backward it is the
+    ** unit's first source, which has been passed and is moved here.
     */
     for (i = hider + 1; i < cursor->source_count && rc == LSM_OK; i++) {
         if (!heads[i].live || !falls_short(&heads[i], &end, exclusive, forward)) continue;

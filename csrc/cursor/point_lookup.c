@@ -1,5 +1,6 @@
 /*
-** point_lookup.c — one key, without the machinery of scans: newest home first, until one of them knows.
+** point_lookup.c — one key, without the machinery of scans: newest home first, until one of them
+** knows.
 **
 **     p := 0                                   pointer into the next run
 **     live tree, old tree
@@ -10,8 +11,8 @@
 **
 ** OWNERSHIP   The value points into the tree's region, a page held by the scratch, or the scratch.
 ** ERRORS      LSM_CORRUPT, LSM_IOERR, LSM_NOMEM; `found` and `value` untouched.
-** COST        Per run one search; nothing is allocated unless a value spans pages or chunks for the first
-**             time. The split key comes from the level notes.
+** COST        Per run one search; nothing is allocated unless a value spans pages or chunks for the
+**             first time. The split key comes from the level notes.
 */
 #include "cursor/source.h"
 

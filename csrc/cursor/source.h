@@ -1,26 +1,31 @@
 /*
-** source.h — one home of records (a tree, or a run of a level) as an ordered stream; private to cursor/.
+** source.h — one home of records (a tree, or a run of a level) as an ordered stream; private to
+** cursor/.
 **
-** A source shows the records of one topic, separators left out, as they are stored: inserts, tombstones and
-** range marks. Its present record is copied into a `struct source_head`; the heads of all sources lie side by
-** side, so that choosing the next key touches no cursor.
+** A source shows the records of one topic, separators left out, as they are stored: inserts,
+** tombstones and range marks. Its present record is copied into a `struct source_head`; the heads
+** of all sources lie side by side, so that choosing the next key touches no cursor.
 **
-** UNITS       A tree and a finished level are one source each (SOURCE_PLAIN). A merge in progress is a unit of
-**             several: its output (LEFT), then its inputs (RIGHT), newest first. Each side has a window:
-**             LEFT keys below the split key, RIGHT all others. A source hides older records in its own
-**             window only:
+** UNITS       A tree and a finished level are one source each (SOURCE_PLAIN). A merge in progress
+**             is a unit of several: its output (LEFT), then its inputs (RIGHT), newest first. Each
+**             side has a window: LEFT keys below the split key, RIGHT all others. A source hides
+**             older records in its own window only:
 **
 **                 LEFT     a c [e                       split key m
 **                 RIGHT 0        (e f g)  ...  p] r     (e f g) merged already, perhaps dropped
-**                 older      d      f   k    n   q      f k are hidden by LEFT's "[e" (or by "p]", once
-**                                                       LEFT is exhausted), n by RIGHT 0's "p]", q is not
+**                 older      d      f   k    n   q      f k are hidden by LEFT's "[e" (or by "p]",
+**                 once
+**                                                       LEFT is exhausted), n by RIGHT 0's "p]", q
+**                                                       is not
 **
-** INVARIANTS  (I1) forward, RIGHT sources are dormant (not live) until LEFT is exhausted: their first record
-**             could end a range that began inside LEFT's part and would hide too early.
-**             (I2) backward, LEFT is dormant until all RIGHT sources are exhausted. A RIGHT source whose last
-**             record taken ends a range goes on hiding down to the split key, included: its head becomes a
-**             stand-in at the split key, which owns nothing and counts as the start of that range.
-** OWNERSHIP   A head's key points into the source's page, tree or scratch, or (stand-in) into the notes.
+** INVARIANTS  (I1) forward, RIGHT sources are dormant (not live) until LEFT is exhausted: their
+**             first record could end a range that began inside LEFT's part and would hide too
+**             early. (I2) backward, LEFT is dormant until all RIGHT sources are exhausted. A RIGHT
+**             source whose last record taken ends a range goes on hiding down to the split key,
+**             included: its head becomes a stand-in at the split key, which owns nothing and counts
+**             as the start of that range.
+** OWNERSHIP   A head's key points into the source's page, tree or scratch, or (stand-in) into the
+**             notes.
 */
 #ifndef LSM_CURSOR_SOURCE_H
 #define LSM_CURSOR_SOURCE_H
@@ -93,13 +98,15 @@ static inline void head_clear(struct source_head *head) {
 
 /* --- one source (level_source.c). Each fills `head`: live, or exhausted. --- */
 
-/* Least record >= `key` (`after`: > key) and greatest record <= `key` (`before`: < key), whatever the window.
-** *pointer: in, cascade pointer into this run; out, the one into the next older run; 0 = none. */
+/* Least record >= `key` (`after`: > key) and greatest record <= `key` (`before`: < key), whatever
+** the window. *pointer: in, cascade pointer into this run; out, the one into the next older run; 0
+** = none. */
 LSM_MUST_USE int source_seek_ge(struct merge_source *source, struct source_head *head,
                                 struct slice key, bool after, uint64_t *pointer);
 LSM_MUST_USE int source_seek_le(struct merge_source *source, struct source_head *head,
                                 struct slice key, bool before, uint64_t *pointer);
-/* Of a RIGHT source and key >= split key: as source_seek_le, inside the window; may become a stand-in. */
+/* Of a RIGHT source and key >= split key: as source_seek_le, inside the window; may become a
+** stand-in. */
 LSM_MUST_USE int right_seek_le(struct merge_source *source, struct source_head *head,
                                struct slice key, bool before, uint64_t *pointer);
 LSM_MUST_USE int source_value(struct merge_source *source, struct slice *value);
@@ -115,8 +122,8 @@ LSM_MUST_USE int unit_seek_ge(struct merge_source *unit, struct source_head *hea
                               struct slice key, bool after, uint64_t *pointer);
 LSM_MUST_USE int unit_seek_le(struct merge_source *unit, struct source_head *heads,
                               struct slice key, bool before, uint64_t *pointer);
-/* A source of the unit has just been exhausted: wake the other side when it is its turn. True in *woken: the
-** live heads of that side (forward: RIGHT, backward: LEFT) are new. */
+/* A source of the unit has just been exhausted: wake the other side when it is its turn. True in
+** *woken: the live heads of that side (forward: RIGHT, backward: LEFT) are new. */
 LSM_MUST_USE int unit_go_on(struct merge_source *unit, struct source_head *heads,
                             uint32_t exhausted, bool forward, bool *woken);
 
@@ -182,18 +189,20 @@ static inline int source_prev(struct merge_source *source, struct source_head *h
 /* A run of a level: 0 = left, 1 + i = right[i]. */
 struct segment_view level_run_view(const struct read_view *view, uint32_t level_index,
                                    uint32_t run_index);
-/* The pointer itself, or 0 if it must not be followed: the run has a root, or never had an index. */
+/* The pointer itself, or 0 if it must not be followed: the run has a root, or never had an index.
+** */
 LSM_MUST_USE int level_pointer(const struct read_view *view, uint32_t level_index,
                                uint32_t run_index, uint64_t pointer, uint64_t *usable);
 
 /* --- which version counts (merge_rules.c); pure --- */
 
-/* `order` lists the sources that stand on the present key, newest first: the newest with an insert or a point
-** tombstone, or SOURCE_NONE. */
+/* `order` lists the sources that stand on the present key, newest first: the newest with an insert
+** or a point tombstone, or SOURCE_NONE. */
 uint32_t merge_rule_owner(const struct source_head *heads, const uint32_t *order,
                           uint32_t group_count);
 /* The newest source, newer than `owner`, whose record beyond the present key carries `mark`
-** (RECORD_END_DELETE forward, RECORD_START_DELETE backward) and so hides it; SOURCE_NONE = visible. */
+** (RECORD_END_DELETE forward, RECORD_START_DELETE backward) and so hides it; SOURCE_NONE = visible.
+** */
 uint32_t merge_rule_hider(const struct source_head *heads, const uint32_t *order,
                           uint32_t group_count, uint32_t owner, uint8_t mark);
 

@@ -33,6 +33,12 @@ struct checkpoint_facts {
     uint32_t pages_written;
 };
 
+/* A descriptor of a database file that must not be closed before the last one. */
+struct parked_file {
+    struct parked_file *next;
+    struct os_file file;
+};
+
 struct database {
     struct database *next;
     lsm_env *env;
@@ -47,16 +53,20 @@ struct database {
     ** transaction that joined one, exists. */
     struct os_file file;
     bool file_writable;
-    struct buffer parked;   /* struct os_file: descriptors that must not be closed before the last */
+    struct parked_file *parked;
     struct pager *pager;
     struct shm *shm;        /* NULL = no region */
     uint32_t writers;       /* read-write connections */
     uint32_t joined;        /* read transactions of read-only connections on the region */
-    uint32_t detached;      /* read transactions that recovered privately; they hold ROTRANS */
+    _Atomic uint32_t detached; /* read transactions that recovered privately; they hold ROTRANS.
+                            ** Writers look without the mutex. */
 
     lsm_mutex *facts_mutex;
     struct checkpoint_facts facts;
-    int log_sync_failed;    /* code of a failed log sync not yet made good by a checkpoint, else LSM_OK */
+    int log_sync_failed;    /* code of a failed log sync not yet made good by a checkpoint, else LSM_OK;
+                            ** WRITER */
+    int file_sync_failed;   /* code of a failed sync of the file: no more checkpoints; CHECKPOINTER */
+    bool directory_synced;  /* the names of file and log are durable; CHECKPOINTER */
 };
 
 struct db_config {
@@ -140,6 +150,8 @@ struct lsm_db {
     struct lookup_scratch scratch;
     struct buffer scan_key;     /* scratch */
     uint64_t change_count;      /* writes and rollbacks: positions derived before are stale */
+    uint64_t pages_written;     /* by this connection since open */
+    const struct work *working; /* the job under way: what lsm_info tells inside the work hook */
 };
 
 /* --- registry.c --- */
@@ -183,9 +195,12 @@ int write_txn_rollback_all(lsm_db *db);
 int db_autowork(lsm_db *db, uint32_t units);
 /* The toggle bit for the next log position: not that of the newest snapshot. WRITER held. */
 uint32_t db_next_toggle(lsm_db *db);
-int db_checkpoint(lsm_db *db, uint32_t *kb);
 /* Both trees to the file. Requires WRITER (held), takes WORKER. */
 int db_flush_trees(lsm_db *db, bool forget_log);
+
+/* --- db_checkpoint.c --- */
+/* The newest snapshot into a meta page. Never under WORKER. `kb` may be NULL. */
+int db_checkpoint(lsm_db *db, uint32_t *kb);
 
 /* --- db_cursor.c --- */
 void cursors_before_change(lsm_db *db); /* remember keys, mark stale */

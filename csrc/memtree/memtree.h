@@ -102,30 +102,38 @@ void memtree_writer_init(struct memtree_writer *writer, lsm_env *env, struct shm
                          struct shm_locks *locks, struct error_context *error);
 void memtree_writer_release(struct memtree_writer *writer);
 
-/* Start with the published header; transaction id + 1. Does not publish. */
+/* Start with the published header; transaction id + 1. Does not publish. Ids end below 2^30: a tree that got
+** there refuses writes (LSM_FULL) until it is frozen. */
 void memtree_writer_begin(struct memtree_writer *writer, const struct tree_header *header);
+/* After a failure of put or delete the tree is as it was; space may be wasted until a rollback. */
 LSM_MUST_USE int memtree_put(struct memtree_writer *writer, struct slice key, struct slice value);
 LSM_MUST_USE int memtree_delete(struct memtree_writer *writer, struct slice key);
-/* Keys strictly between; requires key1 < key2. */
+/* Keys strictly between; requires key1 < key2. After a failure a part of them may be gone: roll back to a
+** mark. */
 LSM_MUST_USE int memtree_delete_range(struct memtree_writer *writer, struct slice key1,
                                       struct slice key2);
+/* Marks nest: going back to one makes later ones void. A mark may be forgotten at any time. */
 void memtree_writer_mark(struct memtree_writer *writer, struct memtree_mark *mark);
+/* Restores tree, byte count, user version and list of chunks; the transaction id stays. */
 void memtree_writer_rollback_to(struct memtree_writer *writer, const struct memtree_mark *mark);
 /* After publishing (commit or rollback): forget the marks' lists. */
 void memtree_writer_end(struct memtree_writer *writer);
 
-/* The live tree becomes the old one; requires old_id 0. False (nothing done) if the last chunk's id is 0. */
+/* The live tree becomes the old one; requires old_id 0. False (nothing done) if the last chunk's id is 0.
+** Old log position = 2 * log_end->end + toggle; `toggle` is the bit to store, 0 or 1. */
 LSM_MUST_USE bool memtree_freeze(struct tree_header *header, const struct log_region *log_end,
                                  uint32_t toggle);
 /* Drop the old tree. */
 void memtree_drop_old(struct tree_header *header);
 /* A fresh region: chunk 1 ready, everything else zero; log fields are the caller's. */
 LSM_MUST_USE int memtree_format(struct shm *shm, struct tree_header *header);
-/* After a dead writer; WRITER held, header copies mended. */
+/* After a dead writer; WRITER held, header copies mended. `header` is the loaded one; its first_chunk may
+** change: publish it. */
 LSM_MUST_USE int memtree_repair(struct shm *shm, struct tree_header *header,
                                 struct error_context *error);
 
-/* The live and the old tree of a header. */
+/* The live and the old tree of a header (root 0 without one). shm_ensure(header->chunk_count) comes first:
+** chunks that do not exist yet count as damage. */
 struct memtree memtree_live(struct shm *shm, const struct tree_header *header);
 struct memtree memtree_old(struct shm *shm, const struct tree_header *header);
 

@@ -109,8 +109,8 @@ LSM_MUST_USE int segment_key_at(const struct segment_view *view, uint64_t page_n
 LSM_MUST_USE int segment_page_is_index(const struct segment_view *view, uint64_t page_no, bool *is_index);
 
 /* Index pages on the path from the root to the leaf where a search for `key` ends, root first, that leaf, and
-** pages holding indirect keys compared on the way; for giving back consumed input. Without an index: the
-** leaf alone. LSM_FULL if they are more than `capacity`. */
+** pages holding indirect keys compared on the way; for giving back consumed input. Without an index: at
+** least the leaf. LSM_FULL if they are more than `capacity`. */
 LSM_MUST_USE int segment_search_path(const struct segment_view *view, lsm_env *env, enum topic topic,
                                      struct slice key, uint64_t *pages, uint32_t capacity,
                                      uint32_t *count);

@@ -47,24 +47,44 @@ void segment_cursor_place(struct segment_cursor *cursor, struct segment_page *at
     *at = (struct segment_page){0};
 }
 
-/* Stand on the record at `offset`, which is that of `cell`. */
+/* The record as its readers want it described. */
+static struct segment_record record_of(const struct segment_cursor *cursor) {
+    return (struct segment_record){cursor->offset, cursor->head, cursor->body_end};
+}
+
+/* The key of the present record goes on on other pages: put it together. */
+static int gather_key(struct segment_cursor *cursor) {
+    struct segment_record record = record_of(cursor);
+    return segment_record_key(&cursor->view, &cursor->page, &cursor->footer, &record,
+                              &cursor->key_copy, &cursor->key);
+}
+
+/* Stand on the record at `offset`, which is that of `cell`. Fields are set one by one as they are known: not
+** valid until the end. */
 static inline int load_at(struct segment_cursor *cursor, uint32_t cell, uint32_t offset) {
-    struct segment_record record;
+    uint32_t begin;
     int rc;
 
     cursor->valid = false;
-    rc = segment_record_at(&cursor->page, &cursor->footer, cell, offset, cursor->view.error,
-                           &record);
+    rc = segment_record_head(&cursor->page, &cursor->footer, offset, cursor->view.error,
+                             &cursor->head);
     if (LSM_UNLIKELY(rc != LSM_OK)) return rc;
-    rc = segment_record_key(&cursor->view, &cursor->page, &cursor->footer, &record,
-                            &cursor->key_copy, &cursor->key);
-    if (LSM_UNLIKELY(rc != LSM_OK)) return rc;
+    begin = offset + cursor->head.head_size;
     cursor->cell = cell;
     cursor->offset = offset;
-    cursor->head = record.head;
-    cursor->flags = record.head.flags;
-    cursor->body_end = record.body_end;
-    cursor->pointer = cursor->footer.pointer + (uint64_t)record.head.pointer_delta;
+    cursor->body_end = (uint64_t)begin + cursor->head.key_size + cursor->head.value_size;
+    rc = segment_check_end(&cursor->page, &cursor->footer, cell, cursor->body_end,
+                           cursor->view.error);
+    if (LSM_UNLIKELY(rc != LSM_OK)) return rc;
+    if (LSM_LIKELY(cursor->head.key_size <= cursor->footer.record_end - begin)) {
+        cursor->key.data = cursor->page.data + begin;
+        cursor->key.size = cursor->head.key_size;
+    } else {
+        rc = gather_key(cursor);
+        if (rc != LSM_OK) return rc;
+    }
+    cursor->flags = cursor->head.flags;
+    cursor->pointer = cursor->footer.pointer + (uint64_t)cursor->head.pointer_delta;
     cursor->valid = true;
     return LSM_OK;
 }
@@ -256,7 +276,7 @@ int segment_value(struct segment_cursor *cursor, struct slice *value) {
         *value = (struct slice){cursor->page.data + begin, cursor->head.value_size};
         return LSM_OK;
     }
-    record = (struct segment_record){cursor->offset, cursor->head, cursor->body_end};
+    record = record_of(cursor);
     buffer_reset(&cursor->value_copy);
     rc = segment_body(&cursor->view, &cursor->page, &cursor->footer, &record, cursor->head.key_size,
                       cursor->head.value_size, &cursor->value_copy);

@@ -64,17 +64,18 @@ static inline int segment_record_head(const struct page *page, const struct page
     const uint8_t *at = page->data + offset;
     const uint8_t *end = page->data + footer->record_end;
 
+    /* Field by field: a struct put together and then copied costs more than the decoding. */
     if (LSM_LIKELY(end - at >= 4 && at[1] <= 240 && at[2] <= 240)) {
         uint8_t flags = (uint8_t)(at[0] & ~RECORD_NOISE);
-        if (flags == RECORD_INSERT) {
-            uint64_t value_size;
-            uint32_t used = varint_get(at + 3, end, &value_size);
-            if (LSM_LIKELY(used > 0 && value_size <= RECORD_LENGTH_MAX)) {
-                *out = (struct record_head){flags, at[1], at[2], (uint32_t)value_size, 3 + used};
-                return LSM_OK;
-            }
-        } else if (flags == RECORD_SEPARATOR) {
-            *out = (struct record_head){flags, at[1], at[2], 0, 3};
+        uint64_t value_size = 0;
+        uint32_t used = 0;
+        if (LSM_LIKELY(flags == RECORD_INSERT)) used = varint_get(at + 3, end, &value_size);
+        if (LSM_LIKELY((used > 0 && value_size <= RECORD_LENGTH_MAX) || flags == RECORD_SEPARATOR)) {
+            out->flags = flags;
+            out->pointer_delta = at[1];
+            out->key_size = at[2];
+            out->value_size = (uint32_t)value_size;
+            out->head_size = 3 + used;
             return LSM_OK;
         }
     }
@@ -88,25 +89,28 @@ struct segment_record {
     uint64_t body_end;       /* offset where it would end if the page were long enough */
 };
 
-/* Decode the head of the record at `offset`, which is that of `cell`, and check that the next record begins
-** where this one ends. */
-static inline int segment_record_at(const struct page *page, const struct page_footer *footer,
-                                    uint32_t cell, uint32_t offset, struct error_context *error,
-                                    struct segment_record *out) {
-    struct segment_record record;
-    int rc = segment_record_head(page, footer, offset, error, &record.head);
-
-    if (LSM_UNLIKELY(rc != LSM_OK)) return rc;
-    record.offset = offset;
-    record.body_end = (uint64_t)offset + record.head.head_size + record.head.key_size +
-                      record.head.value_size;
+/* Does the record at `cell`, which ends at `body_end`, end where the next one begins? */
+static inline int segment_check_end(const struct page *page, const struct page_footer *footer,
+                                    uint32_t cell, uint64_t body_end, struct error_context *error) {
     if (cell + 1 < footer->cell_count &&
-        LSM_UNLIKELY(record.body_end !=
+        LSM_UNLIKELY(body_end !=
                      get_u16(page->data + page->size - PAGE_FOOTER_SIZE - 4 - 2 * cell))) {
         return error_corrupt(error, page->page_no, "a record does not end where the next begins");
     }
-    *out = record;
     return LSM_OK;
+}
+
+/* Decode the head of the record at `offset`, which is that of `cell`, and check its end. */
+static inline int segment_record_at(const struct page *page, const struct page_footer *footer,
+                                    uint32_t cell, uint32_t offset, struct error_context *error,
+                                    struct segment_record *out) {
+    int rc = segment_record_head(page, footer, offset, error, &out->head);
+
+    if (LSM_UNLIKELY(rc != LSM_OK)) return rc;
+    out->offset = offset;
+    out->body_end = (uint64_t)offset + out->head.head_size + out->head.key_size +
+                    out->head.value_size;
+    return segment_check_end(page, footer, cell, out->body_end, error);
 }
 
 /* Append `take` bytes of the record's body (key, then value), from the `skip`-th on, to `out`. */

@@ -57,7 +57,7 @@ static inline uint8_t *_Atomic *shm_table(struct shm *shm) {
 void shm_attach(struct shm *shm, struct shm_locks *locks);
 void shm_detach(struct shm *shm, struct shm_locks *locks); /* releases everything still held */
 
-/* LSM_LOCK_UNLOCK, LSM_LOCK_SHARED, LSM_LOCK_EXCL; up- and downgrades are atomic. LSM_BUSY changes nothing. */
+/* LSM_LOCK_UNLOCK, _SHARED, _EXCL; up- and downgrades are atomic. LSM_BUSY changes nothing. */
 LSM_MUST_USE int shm_lock(struct shm *shm, struct shm_locks *locks, int lock_no, int operation);
 void shm_unlock(struct shm *shm, struct shm_locks *locks, int lock_no);
 /* Could locks lock_no .. lock_no+count-1, every one of them, be taken? What `locks` holds is no obstacle. */

@@ -64,6 +64,9 @@ void work_end(struct work *work); /* zeroed objects are accepted */
 LSM_MUST_USE int work_flush(struct work *work, const struct memtree *live, const struct memtree *old,
                             const struct log_position *log);
 
+/* One finished level, apart from finished free-list-only levels above it? Then blocks can be moved. */
+bool work_is_compact(const struct snapshot *snapshot);
+
 /* Is the database so full that merging must come before the next flush? (pure: merge_policy.c) */
 bool work_is_full(const struct snapshot *snapshot, uint32_t automerge);
 

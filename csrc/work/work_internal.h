@@ -78,10 +78,14 @@ struct merge_run {
     bool oldest;                /* nothing below: deletes and separators are dropped */
     bool want_index;            /* hold the first page's last record back so that two pages result */
     struct segment_writer *writer;
-    uint64_t user_records;
-    bool holding;
+    uint64_t user_records;      /* written, separators included */
+    bool may_stop;              /* the last record written is more than a separator */
+    uint32_t quota;             /* data pages; a run may stop when it has filled so many */
+    uint32_t page_used;         /* about so many bytes of the last one are used */
+    bool holding;               /* a record waits to be written */
     uint8_t held_flags;
-    uint64_t held_pointer;
+    uint64_t held_pointer;      /* of the record */
+    uint64_t pointer_after;     /* in force behind it */
     struct buffer held_key;
     struct buffer held_value;
 };
@@ -89,17 +93,24 @@ struct merge_run {
 LSM_MUST_USE int merge_run_init(struct merge_run *run, struct work *work, uint32_t capacity);
 void merge_run_release(struct merge_run *run);
 struct merge_item *merge_run_add(struct merge_run *run);
-/* Until the inputs are exhausted, or `quota` data pages were begun. */
+/* Until the inputs are exhausted, or `quota` data pages are full and the last record written is more than a
+** separator: engines that meet an output of separators only, or ending in some, do not find what follows. */
 LSM_MUST_USE int merge_run_go(struct merge_run *run, uint32_t quota, bool *exhausted);
-/* Write what is held back; `last` = the output ends here. */
-LSM_MUST_USE int merge_run_settle(struct merge_run *run, bool last);
+/* Write what is held back: nothing follows in this slice. */
+LSM_MUST_USE int merge_run_settle(struct merge_run *run);
 /* Input with the smallest key, VOTE_NONE when all are exhausted. */
 uint32_t merge_run_smallest(const struct merge_run *run);
 
 /* ------------------------------------------------------------------------------------- blocks -- */
 
 void work_block_source(struct work *work, struct block_source *source);
+/* A block is reusable if the snapshot that needed it last is older than this. */
+int64_t work_reuse_limit(const struct work *work);
+/* Free a block unless a segment of `next` starts or ends on it. */
 LSM_MUST_USE int work_free_block(struct work *work, uint32_t block_no);
+/* The same for the blocks of a chain from `block_no` to the one before `stop`. */
+LSM_MUST_USE int work_free_chain(struct work *work, uint32_t block_no, uint32_t stop,
+                                 const struct redirects *redirects);
 /* Free the blocks of a segment that no segment of `next` starts or ends on. It must no longer be listed in
 ** `next`. */
 LSM_MUST_USE int work_free_segment(struct work *work, const struct segment *segment,
@@ -133,7 +144,18 @@ struct merge_choice merge_policy_select(const struct snapshot *snapshot, uint32_
                                         uint32_t automerge, bool make_room);
 uint32_t merge_policy_segments(const struct snapshot *snapshot);
 
-/* Move the highest used block of a single-level database down. *pages = work done, 0 = nothing to do. */
+/* ---------------------------------------------------------------------------------- releasing -- */
+
+/* After an unfinished slice: the inputs of the level give up what lies before the split key. */
+LSM_MUST_USE int merge_release_inputs(struct work *work, uint32_t level_index, enum topic topic,
+                                      struct slice split_key);
+
+/* ---------------------------------------------------------------------------------- shrinking -- */
+
+/* Move the highest block of the only segment of a compact database down. *pages = work done, 0 = nothing
+** to do. */
 LSM_MUST_USE int work_move_block(struct work *work, uint32_t *pages);
+/* Delete the free-list-only levels of a compact database, if their content fits the snapshot's entries. */
+LSM_MUST_USE int work_fold_freelist(struct work *work, bool *folded);
 
 #endif

@@ -1,10 +1,12 @@
 /*
-** cursor_read.c — read a database file through our cursors alone and print it like `lsmdump.py FILE scan`.
+** cursor_read.c — read a database file through our cursors alone and print it like `lsmdump.py FILE
+** scan`.
 **
 **     cursor_read FILE [mmap]      HEXKEY<TAB>HEXVALUE for each live user key, in order
 **
-** What was scanned forward is then the yardstick: backward scan, every seek at every key and just behind it, and
-** point reads must agree with it. Exit status 1 and a line on stderr if not. Used by cursor_files.py.
+** What was scanned forward is then the yardstick: backward scan, every seek at every key and just
+** behind it, and point reads must agree with it. Exit status 1 and a line on stderr if not. Used by
+** cursor_files.py.
 */
 #include <stdio.h>
 #include <stdlib.h>
@@ -110,7 +112,8 @@ static void seek_all(const struct read_view *view, struct merge_cursor *cursor,
     }
 }
 
-/* Keys that need not be live: two-digit hex lines on standard input, e.g. every key ever written. */
+/* Keys that need not be live: two-digit hex lines on standard input, e.g. every key ever written.
+** */
 static void seek_given(const struct read_view *view, struct merge_cursor *cursor,
                        struct lookup_scratch *scratch) {
     static char line[1 << 16];

@@ -1,11 +1,13 @@
 /*
-** cursor_model_test.c — random histories against a sorted list: scans, seeks and point reads of every state.
+** cursor_model_test.c — random histories against a sorted list: scans, seeks and point reads of
+** every state.
 **
-** A fixed list of keys (the universe) is written, deleted and range-deleted at random. Batches of changes become
-** the live tree, the old tree, and runs; runs are merged, completely or in part, by a second, slow
-** implementation of the rules of the format: flags are combined key by key, the index of the run below is
-** absorbed as separators and cascade pointers, range-start pointers may lag behind, runs that never had an
-** index get stale pointers from above. Every state is compared with the plain list.
+** A fixed list of keys (the universe) is written, deleted and range-deleted at random. Batches of
+** changes become the live tree, the old tree, and runs; runs are merged, completely or in part, by
+** a second, slow implementation of the rules of the format: flags are combined key by key, the
+** index of the run below is absorbed as separators and cascade pointers, range-start pointers may
+** lag behind, runs that never had an index get stale pointers from above. Every state is compared
+** with the plain list.
 */
 #include "support/cursor_world.h"
 
@@ -194,8 +196,8 @@ static struct op random_op(uint32_t first, uint32_t count) {
 
 enum pointer_source { POINTERS_NONE, POINTERS_EXACT, POINTERS_STALE };
 
-/* Write records [0, stop) with separators and pointers into `next`. `carried`: only separators that this run
-** has (it absorbed the index before); NULL = all of the index. */
+/* Write records [0, stop) with separators and pointers into `next`. `carried`: only separators that
+** this run has (it absorbed the index before); NULL = all of the index. */
 static void write_run(struct run *run, uint32_t stop, const struct run *next,
                       enum pointer_source pointers, const struct run *carried, bool interrupt) {
     struct segment_writer *writer = world_writer(&model.world);
@@ -352,7 +354,6 @@ static void merge_on(uint32_t index, uint32_t stop) {
     struct entry merged[KEYS_MAX];
     uint32_t split = stop;
     bool found = false;
-    uint32_t extra_cell = 0;
 
     memset(merged, 0, sizeof merged);
     combine(level, merged);
@@ -366,7 +367,7 @@ static void merge_on(uint32_t index, uint32_t stop) {
         found = found || last->separator[split];
         if (!found && level->extra) {
             for (uint32_t k = 0; k < next->left.index_count; k++) {
-                if (next->left.index_key[k] == split) return; /* positions there: see below */
+                if (next->left.index_key[k] == split) return; /* such a split key: cursor_files.py */
             }
         }
         if (found) break;
@@ -384,7 +385,6 @@ static void merge_on(uint32_t index, uint32_t stop) {
         }
         return;
     }
-    (void)extra_cell;
     write_run(&level->left, split, next ? &next->left : NULL, pointers, carried, true);
     level->stop = split;
     level->input_count = level->right_count;
@@ -501,7 +501,8 @@ static void check_steps(struct merge_cursor *cursor, int32_t key, int step, uint
     }
 }
 
-/* One target: all seeks, with `low` = greatest key of the universe <= it, `equal` if they are the same. */
+/* One target: all seeks, with `low` = greatest key of the universe <= it, `equal` if they are the
+** same. */
 static void check_target(struct merge_cursor *cursor, struct slice target, int32_t low, bool equal,
                          uint32_t steps, int32_t first, int32_t end) {
     int32_t up = equal ? low : low + 1;
@@ -585,7 +586,8 @@ static void check_all(struct merge_cursor *cursor, struct lookup_scratch *scratc
     lookup_scratch_detach(scratch);
 }
 
-/* ---------------------------------------------------------------------------------- histories -- */
+/* ---------------------------------------------------------------------------------- histories --
+** */
 
 static void random_step(void) {
     uint32_t dice = test_random_below(10);
@@ -636,7 +638,7 @@ static void random_step(void) {
     model.levels[start].split_page = 0;
     for (uint32_t stop = test_random_below(model.key_count);; stop++) {
         merge_on(start, stop);
-        /* A split key that only the index of the next level has is left to other tests: try the next. */
+        /* A split key that only the index of the next level has: try the next. */
         if (start >= model.level_count || model.levels[start].right_count == 0 ||
             model.levels[start].split_page != 0) {
             break;

@@ -1,5 +1,6 @@
 /*
-** level_source_test.c — merges in progress: windows, straddling range deletes, outputs that are empty.
+** level_source_test.c — merges in progress: windows, straddling range deletes, outputs that are
+** empty.
 */
 #include "support/cursor_world.h"
 

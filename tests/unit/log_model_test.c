@@ -95,7 +95,7 @@ static void random_history(bool failures, int rounds, int *wraps, int *skips) {
         if (w.state.regions[2].start < region2) ++*wraps;
         if (w.state.regions[1].end != 0 && w.state.regions[2].start > region2) ++*skips;
         if (test_random_below(4) == 0) log_world_check(&w);
-        if (!w.has_doubtful && test_random_below(12) == 0) {
+        if (w.doubt_count == 0 && test_random_below(12) == 0) {
             log_world_checkpoint(&w);
             log_world_check(&w);
         }

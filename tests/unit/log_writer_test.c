@@ -547,7 +547,7 @@ TEST(after_a_failed_write_only_a_full_rollback_is_accepted) {
     CHECK_RC(log_writer_rollback_to(&w.writer, &mark), LSM_IOERR);
     CHECK_RC(log_world_try_commit(&w, false), LSM_IOERR);
     log_world_rollback(&w); /* allowed once more */
-    w.has_doubtful = false;
+    w.doubt_count = 0;
     log_world_check(&w);
     log_world_begin(&w, false);
     log_world_put(&w, "after", "1");
@@ -615,7 +615,7 @@ TEST(a_failed_directory_sync_is_tried_again) {
     log_world_put(&w, "b", "1");
     log_world_commit(&w, true);
     CHECK_EQ_INT(w.m.count[MEMORY_SYNC_DIRECTORY], 2);
-    w.has_doubtful = false;
+    w.doubt_count = 0;
     log_world_check(&w);
     log_world_close(&w);
 }

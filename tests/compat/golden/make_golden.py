@@ -8,14 +8,15 @@ The published binding carries the whole engine as one extension module; its C fu
 ctypes, because the binding itself does not show all of them. Runs on systems where the wheel exists.
 
     two_inserts.db    format, worked example 16.1: one page, default sizes
-    indexed.db        16.2: pages of 256 bytes, a value that spills, an index
-    separators.db     16.3: a run with separators, pointers and a range delete on top of it
-    merging.db        16.4: after one small instalment of a merge
+    indexed.db        like 16.2: pages of 256 bytes, a value that spills, an index
+    separators.db     like 16.3: a run with separators, pointers and a range delete on top of it
+    merging.db        like 16.4: after one small instalment of a merge
     packed.db         16.5: compressed by a toy run-length codec
     packed_runs.db    the same codec, three runs, a merge in progress; several frames and padding
     large_keys.db     keys from 5 bytes to 2 pages: indirect index keys, pages outside the index
 
-Each NAME.db has NAME.txt: the live content, one KEY<TAB>VALUE in hex per line.
+Each NAME.db has NAME.txt: the live content, one KEY<TAB>VALUE in hex per line. Made again, the .db files may
+differ in bytes without meaning: LSM1 leaves some unset.
 """
 import ctypes
 import os
