@@ -6,7 +6,7 @@
 ** function interfaces; C programs may use it as well, beside lsm.h.
 **
 ** HANDLES     A handle is a u32 (slot and generation); 0 is none. Any u32 may be passed: one that is not
-**             alive gives LSM_BULK_CLOSED. Kinds: database, snapshot, scan, cursor. Closing a
+**             alive gives LSM_BULK_CLOSED. Kinds: database, snapshot, scan, cursor, backup. Closing a
 **             database ends everything opened from it. A handle belongs to the thread that made it and
 **             is closed when that thread ends; it may be used by one thread at a time, and a call
 **             that finds it in use gives LSM_BULK_IN_USE and does nothing.
@@ -50,6 +50,15 @@ LSM_API int32_t lsm_bulk_config(uint32_t db, int32_t verb, int32_t value);
 #define LSM_BULK_CONFIG_BUSY_TIMEOUT 1000   /* milliseconds to wait for a lock; 5000, 0 = none */
 #define LSM_BULK_CONFIG_CREATE 1001         /* 1: create a missing file; default 1 */
 #define LSM_BULK_CONFIG_MUST_BE_NEW 1002    /* 1: refuse an existing file; default 0 */
+/* KB for fences and filters of a database, shared by its connections in this process; 0 = none, 65536. Also a
+** verb of lsm_config. */
+#define LSM_BULK_CONFIG_MEMORY_BUDGET_KB 1003
+/* 1: a thread of the database flushes, merges and checkpoints instead of the write calls of this connection
+** (whatever AUTOWORK says); it goes by AUTOFLUSH, AUTOMERGE, AUTOCHECKPOINT, SAFETY and MAX_FREELIST of the one that
+** woke it last. What it fails with is returned once, by the next write or commit of a connection with 1. When it
+** cannot keep up, writes are delayed: 1 ms at most while the tree in memory is smaller than 8 times AUTOFLUSH, then
+** as long as it takes (LSM_BUSY after 10 s without progress). Default 0; before open. Also a verb of lsm_config. */
+#define LSM_BULK_CONFIG_BACKGROUND 1004
 
 /* Open `path` (UTF-8, no NUL needed). Result 0. */
 LSM_API int32_t lsm_bulk_open(uint32_t db, const uint8_t *path, uint32_t path_size);
@@ -164,7 +173,7 @@ LSM_API int32_t lsm_bulk_depth(uint32_t db);
 ** the database. Snapshots and scans of one version share one reader connection. */
 LSM_API uint32_t lsm_bulk_snapshot(uint32_t db);
 
-/* Close a snapshot, scan or cursor. Result 1 if it was open, else 0; never an error. */
+/* Close a snapshot, scan, cursor or backup. Result 1 if it was open, else 0; never an error. */
 LSM_API int32_t lsm_bulk_end(uint32_t handle);
 
 /* ----------------------------------------------------------------------------------- scans -- */
@@ -223,6 +232,26 @@ LSM_API int32_t lsm_bulk_info(uint32_t db, int32_t verb, uint32_t page_low, uint
 ** bytes, log file bytes, segments, open snapshots, page size, block size. */
 LSM_API int32_t lsm_bulk_stats(uint32_t db, uint8_t *out, uint32_t capacity);
 #define LSM_BULK_STATS_COUNT 11
+
+/* Check every page of the file against the rules of the format, on the newest snapshot; nothing is changed, and
+** nobody waits. Out: u32 number of problems, u32 and u32 records stored in the file (low, high), u32
+** segments, then, for each of the first LSM_BULK_VERIFY_LISTED_MAX problems, u32 page low, u32 page high (0: the
+** file as a whole), u32 text size, text, padding to 4. Result: bytes written. */
+LSM_API int32_t lsm_bulk_verify(uint32_t db, uint8_t *out, uint32_t capacity);
+#define LSM_BULK_VERIFY_LISTED_MAX 1000
+
+/* Begin a compact copy of the newest committed content in a file of its own. An existing file (or a log beside
+** it) is refused with LSM_BULK_EXISTS, unless LSM_BULK_OVERWRITE is in `flags`: then both are deleted at once, or
+** LSM_BUSY if somebody has them open. The handle belongs to the database handle; pins disk space of the source until
+** it is ended. 0: see lsm_bulk_error of the database. */
+LSM_API uint32_t lsm_bulk_backup(uint32_t db, const uint8_t *path, uint32_t path_size,
+                                 uint32_t flags);
+#define LSM_BULK_OVERWRITE 1u
+
+/* Copy about `kb` KB. Out: done and total bytes, two u64 (low, high each), estimates until the end. Result: 1 the copy
+** is complete, durable and closed; 0 there is more to do. lsm_bulk_end before that deletes it. */
+LSM_API int32_t lsm_bulk_backup_step(uint32_t backup, uint32_t kb, uint8_t *out, uint32_t capacity);
+#define LSM_BULK_BACKUP_PROGRESS_SIZE 16
 
 /* Finish: close every handle of this process. Called by an exit hook. */
 LSM_API void lsm_bulk_shutdown(void);

@@ -37,17 +37,22 @@ function open(): Lsm<Key, City> {
 
 function load(db: Lsm<Key, City>): number {
   const bar = new cliProgress.SingleBar(
-    { format: "loading [{bar}] {value}/{total} cities, {eta_formatted} left", clearOnComplete: true },
+    {
+      format: "loading [{bar}] {value}/{total} cities, {eta_formatted} left",
+      clearOnComplete: true,
+    },
     cliProgress.Presets.shades_classic,
   );
   const visible = process.stderr.isTTY === true;
   if (visible) bar.start(cities.length, 0);
   const start = performance.now();
   for (let i = 0; i < cities.length; i += BATCH) {
-    db.setMany(cities.slice(i, i + BATCH).map((city): [Key, City] => [
-      key(city.country, city.name, city.cityId),
-      { population: city.population, at: city.loc.coordinates },
-    ]));
+    db.setMany(
+      cities.slice(i, i + BATCH).map((city): [Key, City] => [
+        key(city.country, city.name, city.cityId),
+        { population: city.population, at: city.loc.coordinates },
+      ]),
+    );
     if (visible) bar.update(Math.min(i + BATCH, cities.length));
   }
   const elapsed = performance.now() - start;

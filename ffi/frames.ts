@@ -69,6 +69,8 @@ export const CONFIG = {
   BUSY_TIMEOUT: 1000,
   CREATE: 1001,
   MUST_BE_NEW: 1002,
+  MEMORY_BUDGET_KB: 1003,
+  BACKGROUND: 1004,
 } as const;
 
 /** Verbs of `info` used here. */

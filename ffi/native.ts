@@ -123,5 +123,8 @@ export interface Native {
     capacity: number,
   ): Result;
   stats(db: Handle, out: Uint8Array, capacity: number): Result;
+  verify(db: Handle, out: Uint8Array, capacity: number): Result;
+  backup(db: Handle, path: Uint8Array, pathSize: number, flags: number): Handle;
+  backupStep(backup: Handle, kb: number, out: Uint8Array, capacity: number): Result;
   shutdown(): void;
 }

@@ -67,6 +67,9 @@ export const SYMBOLS = {
   lsm_bulk_set_user_version: { parameters: ["u32", "u32"], result: "i32" },
   lsm_bulk_info: { parameters: ["u32", "i32", "u32", "u32", "buffer", "u32"], result: "i32" },
   lsm_bulk_stats: { parameters: ["u32", "buffer", "u32"], result: "i32" },
+  lsm_bulk_verify: { parameters: ["u32", "buffer", "u32"], result: "i32" },
+  lsm_bulk_backup: { parameters: ["u32", "buffer", "u32", "u32"], result: "u32" },
+  lsm_bulk_backup_step: { parameters: ["u32", "u32", "buffer", "u32"], result: "i32" },
   lsm_bulk_shutdown: { parameters: [], result: "void" },
 } as const satisfies Record<string, Signature>;
 
@@ -125,6 +128,9 @@ export function named(functions: Functions): Native {
     setUserVersion: functions.lsm_bulk_set_user_version,
     info: functions.lsm_bulk_info,
     stats: functions.lsm_bulk_stats,
+    verify: functions.lsm_bulk_verify,
+    backup: functions.lsm_bulk_backup,
+    backupStep: functions.lsm_bulk_backup_step,
     shutdown: functions.lsm_bulk_shutdown,
   };
 }

@@ -35,6 +35,10 @@ import { WritingView } from "./writer.ts";
 /** Passes a source to the constructor in place of options: only {@link Lsm.as} can. */
 const SHARED: unique symbol = Symbol("shared");
 
+interface Sharing<K, V> {
+  [SHARED]?: Source<K, V>;
+}
+
 /**
  * An ordered key/value database in one file.
  *
@@ -71,12 +75,13 @@ export class Lsm<K = string, V = string> extends WritingView<K, V> implements Di
    * ```
    */
   constructor(path: string | URL, ...[options]: LsmArguments<K, V>) {
-    const given = (options ?? {}) as LsmOptions<K, V> & { [SHARED]?: Source<K, V> };
-    const source = given[SHARED] ?? newSource(path, given);
+    const given = (options === undefined ? {} : options) as LsmOptions<K, V> & Sharing<K, V>;
+    const shared = given?.[SHARED];
+    const source = shared ?? newSource(path, given);
     super(source);
     this.#source = source;
     this.#connection = source.view.connection;
-    if (given[SHARED] === undefined && given.open !== false) this.#connection.open();
+    if (shared === undefined && given.open !== false) this.#connection.open();
   }
 
   /**
@@ -423,16 +428,13 @@ export class Lsm<K = string, V = string> extends WritingView<K, V> implements Di
 
 function newSource<K, V>(path: string | URL, options: LsmOptions<K, V>): Source<K, V> {
   const settings = openingSettings(options);
-  const { keys, values, library } = options as {
-    keys?: KeyCodec<K>;
-    values?: Codec<V>;
-    library?: string | URL;
-  };
+  // The types require a codec unless K or V is text.
+  const { keys = utf8 as unknown as KeyCodec<K>, values = utf8 as unknown as Codec<V>, library } =
+    options as { keys?: KeyCodec<K>; values?: Codec<V>; library?: string | URL };
   return {
     view: new Connection(toPath(path), settings, library),
-    // The type requires a codec unless K or V is text.
-    keys: packedKey(keys ?? utf8 as unknown as KeyCodec<K>),
-    values: packedValue(values ?? utf8 as unknown as Codec<V>),
+    keys: packedKey(keys),
+    values: packedValue(values),
   };
 }
 

@@ -73,7 +73,8 @@ export function openNamespace<K, V, K2, V2>(
 ): Namespace<K2, V2> {
   const base = encodePrefix(source.keys, prefix);
   // Without the option keys are text: then K2 is string.
-  const inner = packedKey(codecs.keys ?? utf8 as unknown as KeyCodec<K2>);
+  const { keys = utf8 as unknown as KeyCodec<K2> } = codecs;
+  const inner = packedKey(keys);
   return new Namespace({
     view: source.view,
     keys: new BasedKey(base, inner),

@@ -32,6 +32,11 @@ export interface ChangeableOptions {
   autoCheckpoint?: number | false | undefined;
   /** Map the file into memory: all of it, none, or its first so many bytes. Default true. */
   mmap?: boolean | number | undefined;
+  /**
+   * Bytes of memory for what speeds up finding keys in the file (fences and filters), shared by all
+   * connections of the database in this process. Default 64 MiB; 0: none.
+   */
+  memoryBudget?: number | undefined;
   /** How long to wait for a lock, in milliseconds. Default 5000; 0: not at all. */
   busyTimeout?: number | undefined;
 }
@@ -48,6 +53,11 @@ export interface OpeningOptions {
   readOnly?: boolean | undefined;
   /** Share the file with other processes. Default true; false is faster. */
   multiProcess?: boolean | undefined;
+  /**
+   * Flush, merge and checkpoint in a thread of the engine's instead of as part of writes. Default false.
+   * What that thread fails with is thrown by the next write.
+   */
+  background?: boolean | undefined;
   /** Bytes; a power of two, 256 to 65536. For a new file only. Default 4096. */
   pageSize?: number | undefined;
   /** Bytes; a power of two, 64 KiB to 64 MiB. For a new file only. Default 1 MiB. */
@@ -117,6 +127,8 @@ export interface LsmConfig {
   readonly pageSize: number;
   /** Bytes; of the file, whatever was asked for. */
   readonly blockSize: number;
+  /** Does a thread of the engine's flush, merge and checkpoint? */
+  readonly background: boolean;
   /** Bytes of recent data kept in memory. */
   readonly autoFlush: number;
   /** Are flushing and merging part of writes? */
@@ -127,6 +139,8 @@ export interface LsmConfig {
   readonly autoCheckpoint: number;
   /** Is the file mapped into memory, or so many of its bytes? */
   readonly mmap: boolean | number;
+  /** Bytes of memory for fences and filters. */
+  readonly memoryBudget: number;
   /** Milliseconds to wait for a lock. */
   readonly busyTimeout: number;
 }
@@ -161,6 +175,7 @@ const RULES: Readonly<Record<keyof LsmConfig, Rule>> = {
   errorIfExists: { verb: CONFIG.MUST_BE_NEW, ...flag, ...atOpening },
   readOnly: { verb: CONFIG.READONLY, ...flag, ...atOpening },
   multiProcess: { verb: CONFIG.MULTIPLE_PROCESSES, ...flag, ...atOpening },
+  background: { verb: CONFIG.BACKGROUND, ...flag, ...atOpening },
   pageSize: {
     verb: CONFIG.PAGE_SIZE,
     encode: (value, name) => aPowerOfTwo(value, name, 256, 65536),
@@ -197,6 +212,12 @@ const RULES: Readonly<Record<keyof LsmConfig, Rule>> = {
     verb: CONFIG.AUTOCHECKPOINT,
     encode: (value, name) =>
       value === false ? 0 : wholeKib(anInteger(value, name, 0, 0x7fff_ffff * KIB), name),
+    decode: fromKib,
+    ...changeable,
+  },
+  memoryBudget: {
+    verb: CONFIG.MEMORY_BUDGET_KB,
+    encode: (value, name) => wholeKib(anInteger(value, name, 0, 0x7fff_ffff * KIB), name),
     decode: fromKib,
     ...changeable,
   },

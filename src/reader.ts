@@ -526,6 +526,11 @@ export abstract class ReadingView<K, V> implements Reader<K, V> {
   [Symbol.iterator](): LsmIterator<[K, V]> {
     return this.entries();
   }
+
+  /** Iterates over all entries with `for await`, which lets other work in between blocks. */
+  [Symbol.asyncIterator](): AsyncIterableIterator<[K, V], undefined, unknown> {
+    return this.entries()[Symbol.asyncIterator]();
+  }
 }
 
 function readAnswers<T>(

@@ -52,7 +52,7 @@ export interface CursorOptions {
  * console.log(greet(db), db.transaction((tx) => greet(tx))); // Hello, Ada Hello, Ada
  * ```
  */
-export interface Reader<K, V> extends Iterable<[K, V]> {
+export interface Reader<K, V> extends Iterable<[K, V]>, AsyncIterable<[K, V]> {
   /** The value of a key, or `undefined`. With `seek`, the value of the nearest key instead. */
   get(key: K, options?: GetOptions): V | undefined;
   /** The value of a key; throws `LsmNotFoundError` if there is none. */

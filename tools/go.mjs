@@ -14,6 +14,7 @@ import { check } from "./commands/check.mjs";
 import { cross } from "./commands/cross.mjs";
 import { demo } from "./commands/demo.mjs";
 import { format } from "./commands/format.mjs";
+import { fuzz } from "./commands/fuzz.mjs";
 import { ok } from "./commands/ok.mjs";
 import { test } from "./commands/test.mjs";
 
@@ -24,6 +25,7 @@ const COMMANDS = {
   cross: { run: cross, about: "The shared libraries of all targets, with their checks" },
   check: { run: check, about: "Format, lint, types, layers, symbols: all that needs no run" },
   bench: { run: bench, about: "Benchmarks (see benches/README.md)" },
+  fuzz: { run: fuzz, about: "Hostile files and frames, with clang [target ...] [runs]" },
   fmt: { run: format, about: "Format the TypeScript and JavaScript files" },
   ok: { run: ok, about: "Everything a reviewer asks for: check, test, cross, sanitizers" },
 };

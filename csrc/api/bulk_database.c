@@ -48,7 +48,7 @@ int32_t bulk_fail_text(struct handle *handle, uint32_t code, const char *text) {
     return LSM_BULK_ERROR;
 }
 
-int32_t bulk_fail(struct handle *handle, lsm_db *db, int rc) {
+int32_t bulk_fail(struct handle *handle, const lsm_db *db, int rc) {
     const struct error_context *context = db ? db_error(db) : NULL;
     struct bulk_error *error = &handle->error;
     char system_text[128] = "";
@@ -431,6 +431,10 @@ int bulk_reader_acquire(struct handle *handle, struct handle *database,
     struct bulk_wait wait = {0};
     int rc;
 
+    if (!db_is_open(database->main.db)) { /* not yet: a handle lives from lsm_bulk_new on */
+        (void)bulk_fail(handle, NULL, LSM_MISUSE);
+        return LSM_MISUSE;
+    }
     for (reader = database->readers; reader; reader = reader->next) {
         if (reader->references == 0) {
             idle = reader;
@@ -482,13 +486,14 @@ void bulk_end_child(struct handle *child) {
         if (!child->live) bulk_reader_release(connection);
         bulk_unlock(connection);
     }
+    db_backup_free(child->backup);
     handle_remove(child);
     handle_free(child);
 }
 
 int32_t lsm_bulk_end(uint32_t id) {
     struct handle *handle;
-    int32_t result = handle_enter(id, HANDLE_SNAPSHOT | HANDLE_SCAN | HANDLE_CURSOR, &handle);
+    int32_t result = handle_enter(id, HANDLE_ANY & ~HANDLE_DATABASE, &handle);
 
     if (result == LSM_BULK_CLOSED) return 0;
     if (result != LSM_OK) return result;

@@ -22,10 +22,11 @@ enum handle_kind {
     HANDLE_DATABASE = 1,
     HANDLE_SNAPSHOT = 2,
     HANDLE_SCAN = 4,
-    HANDLE_CURSOR = 8
+    HANDLE_CURSOR = 8,
+    HANDLE_BACKUP = 16
 };
 #define HANDLE_VIEW (HANDLE_DATABASE | HANDLE_SNAPSHOT)
-#define HANDLE_ANY 15
+#define HANDLE_ANY 31
 
 /* A connection and the right to use it. */
 struct bulk_connection {
@@ -90,6 +91,7 @@ struct handle {
     struct bulk_scan scan;
     enum cursor_place place;
     bool lefast;
+    struct db_backup *backup; /* of a HANDLE_BACKUP, which has no connection */
 };
 
 /* --- handle_table.c --- */
@@ -111,7 +113,7 @@ uint32_t handle_next_database(uint32_t after);
 /* Call when entered: forget the last error and pending result. */
 void bulk_begin_call(struct handle *handle);
 /* Turn a result code of db into LSM_BULK_ERROR, details noted on `handle`. */
-int32_t bulk_fail(struct handle *handle, lsm_db *db, int rc);
+int32_t bulk_fail(struct handle *handle, const lsm_db *db, int rc);
 int32_t bulk_fail_text(struct handle *handle, uint32_t code, const char *text);
 /* Keep `data` as the pending result. */
 int32_t bulk_keep(struct handle *handle, const void *data, size_t size);

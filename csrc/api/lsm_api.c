@@ -7,6 +7,7 @@
 
 #include "base/memory.h"
 #include "db/db.h"
+#include "lsm_bulk.h"
 
 static bool slice_from(const void *data, int size, struct slice *out) {
     if (size < 0 || (data == NULL && size > 0)) return false;
@@ -127,6 +128,8 @@ int lsm_config(lsm_db *db, int eParam, ...) {
         case LSM_CONFIG_MULTIPLE_PROCESSES:
         case LSM_CONFIG_AUTOCHECKPOINT:
         case LSM_CONFIG_READONLY:
+        case LSM_BULK_CONFIG_MEMORY_BUDGET_KB:
+        case LSM_BULK_CONFIG_BACKGROUND:
             rc = db_config_integer(db, eParam, va_arg(arguments, int *));
             break;
         default:

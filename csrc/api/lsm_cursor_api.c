@@ -69,9 +69,12 @@ int lsm_csr_cmp(lsm_cursor *pCsr, const void *pKey, int nKey, int *piRes) {
     int rc;
 
     if (nKey < 0 || (pKey == NULL && nKey > 0)) return LSM_MISUSE;
-    if (!db_cursor_valid(pCsr)) return LSM_MISUSE;
+    if (!db_cursor_valid(pCsr)) {
+        *piRes = 0;
+        return LSM_MISUSE;
+    }
     rc = db_cursor_key(pCsr, &key);
     if (rc != LSM_OK) return rc;
-    *piRes = key_compare(key, (struct slice){pKey, (uint32_t)nKey});
+    *piRes = key_compare(key, (struct slice){pKey ? pKey : (const void *)"", (uint32_t)nKey});
     return LSM_OK;
 }

@@ -16,6 +16,7 @@
 #include "memtree/memtree.h"
 #include "pager/pager.h"
 #include "segment/segment.h"
+#include "store/store.h"
 
 /* What is worth knowing about the levels of one snapshot beyond its record: split keys of merges in
 ** progress (read once), segments that never had an index. Filled lazily, kept as long as the snapshot. */
@@ -23,6 +24,9 @@ struct level_notes;
 LSM_MUST_USE int level_notes_new(lsm_env *env, const struct snapshot *snapshot,
                                  struct level_notes **out);
 void level_notes_free(struct level_notes *notes); /* NULL is accepted */
+/* Take references to what `store` knows about the runs of the snapshot. */
+void level_notes_attach(struct level_notes *notes, struct store *store,
+                        const struct snapshot *snapshot, const struct pager *pager);
 
 struct read_view {
     lsm_env *env;
@@ -32,6 +36,7 @@ struct read_view {
     struct memtree old;              /* root 0 = none, or spent */
     const struct snapshot *snapshot;
     struct level_notes *notes;       /* of that snapshot */
+    struct store *store;             /* NULL = none: point reads make no notes */
 };
 
 /* Scratch of point reads: kept by a connection so that a read allocates nothing. */

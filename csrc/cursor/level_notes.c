@@ -9,7 +9,8 @@
 ** INVARIANTS  (I1) a note never changes once made: pages of a snapshot do not.
 ** OWNERSHIP   Split keys are copies, valid as long as the notes. The notes do not point to the
 **             snapshot.
-** COST        One byte per run and one small block per level; a split key is read once.
+**             What the store knows about runs is held from level_notes_attach on.
+** COST        One small block per run and per level; a split key is read once.
 */
 #include "base/memory.h"
 #include "cursor/source.h"
@@ -23,11 +24,21 @@ struct level_note {
     uint32_t run_first; /* its left run in `runs`, right[i] at + 1 + i */
 };
 
+struct run_note {
+    struct run_probe probe;  /* of `known`, if it may be skipped; words NULL = ask `known` */
+    struct run_notes *known; /* held; NULL = nothing */
+    uint8_t index_state;     /* enum run_index_state */
+    bool may_skip;           /* the next older run needs no pointer from here */
+    bool hopeless;           /* the store will not come to know more */
+    bool asked;              /* since the notes were attached */
+};
+
 struct level_notes {
     lsm_env *env;
     uint32_t level_count;
+    uint32_t run_count;
     struct level_note *levels;
-    uint8_t *runs; /* enum run_index_state */
+    struct run_note *runs;
 };
 
 int level_notes_new(lsm_env *env, const struct snapshot *snapshot, struct level_notes **out) {
@@ -43,8 +54,9 @@ int level_notes_new(lsm_env *env, const struct snapshot *snapshot, struct level_
     notes->levels = memory_allocate_zero(env, snapshot->level_count * sizeof *notes->levels);
     if (!notes->levels) goto done;
     notes->level_count = snapshot->level_count;
-    notes->runs = memory_allocate_zero(env, run_count);
+    notes->runs = memory_allocate_zero(env, run_count * sizeof *notes->runs);
     if (!notes->runs) goto done;
+    notes->run_count = run_count;
     run_count = 0;
     for (i = 0; i < snapshot->level_count; i++) {
         buffer_init(&notes->levels[i].split_key, env);
@@ -63,6 +75,11 @@ void level_notes_free(struct level_notes *notes) {
     uint32_t i;
     if (!notes) return;
     for (i = 0; i < notes->level_count; i++) buffer_release(&notes->levels[i].split_key);
+    for (i = 0; i < notes->run_count; i++) {
+        struct run_note *note = &notes->runs[i];
+        if (note->known && note->asked) run_notes_mark_used(note->known);
+        run_notes_release(note->known);
+    }
     memory_free(notes->env, notes->levels);
     memory_free(notes->env, notes->runs);
     memory_free(notes->env, notes);
@@ -137,6 +154,111 @@ done:
     return rc;
 }
 
+/* ------------------------------------------------------------------------ what the store knows -- */
+
+static struct run_note *run_note_of(const struct level_notes *notes, uint32_t level_index,
+                                    uint32_t run_index) {
+    return &notes->runs[notes->levels[level_index].run_first + run_index];
+}
+
+/* The run that pointers of a run lead to, see the format, 11.1. NULL = none. */
+static const struct run_note *next_older(const struct level_notes *notes,
+                                         const struct snapshot *snapshot, uint32_t level_index,
+                                         uint32_t run_index, const struct segment **run) {
+    const struct level *level = &snapshot->levels[level_index];
+
+    if (run_index > 0 && run_index < level->right_count) {
+        *run = &level->right[run_index];
+        return run_note_of(notes, level_index, run_index + 1);
+    }
+    if (++level_index == snapshot->level_count) return NULL;
+    level = &snapshot->levels[level_index];
+    *run = level->right_count > 0 ? &level->right[0] : &level->left;
+    return run_note_of(notes, level_index, level->right_count > 0 ? 1 : 0);
+}
+
+/* In a compressed file the index of a run that lost its root is reached through pointers only. */
+static void find_skippable(struct level_notes *notes, const struct snapshot *snapshot,
+                           bool compressed) {
+    uint32_t i;
+    uint32_t j;
+
+    for (i = 0; i < snapshot->level_count; i++) {
+        for (j = 0; j <= snapshot->levels[i].right_count; j++) {
+            const struct segment *run = NULL;
+            const struct run_note *next = next_older(notes, snapshot, i, j, &run);
+            struct run_note *note = run_note_of(notes, i, j);
+            note->may_skip = !compressed || next == NULL || run->root != 0 || run->first == 0 ||
+                             (next->known && run_notes_fenced(next->known));
+            note->probe = (struct run_probe){NULL, 0};
+            if (note->known && note->may_skip) note->probe = run_notes_probe(note->known);
+        }
+    }
+}
+
+void level_notes_attach(struct level_notes *notes, struct store *store,
+                        const struct snapshot *snapshot, const struct pager *pager) {
+    uint32_t i;
+    uint32_t j;
+
+    for (i = 0; i < snapshot->level_count; i++) {
+        const struct level *level = &snapshot->levels[i];
+        for (j = 0; j <= level->right_count; j++) {
+            const struct segment *run = j == 0 ? &level->left : &level->right[j - 1];
+            struct run_note *note = run_note_of(notes, i, j);
+            if (run->first != 0 && !note->known) {
+                note->known = store_find(store, run, snapshot->id);
+            }
+        }
+    }
+    find_skippable(notes, snapshot, pager_is_compressed(pager));
+}
+
+void level_notes_prefetch(const struct level_notes *notes, uint64_t hash) {
+    uint32_t i;
+
+    for (i = 0; i < notes->run_count; i++) {
+        if (notes->runs[i].probe.words) run_probe_prefetch(&notes->runs[i].probe, hash);
+    }
+}
+
+/* A run without notes is being read: let the store go on making some. */
+static void visit_run(const struct read_view *view, uint32_t level_index, uint32_t run_index,
+                      struct run_note *note) {
+    const struct level *level = &view->snapshot->levels[level_index];
+    struct segment_view run;
+
+    run = level_run_view(view, level_index, run_index);
+    if (run.segment->first == 0 || (run_index == 0 && level->right_count > 0)) {
+        note->hopeless = true; /* an output: it will be another run soon */
+        return;
+    }
+    note->known = store_visit(view->store, &run, view->snapshot->id, &note->hopeless);
+    if (note->known) {
+        find_skippable(view->notes, view->snapshot, pager_is_compressed(view->pager));
+    }
+}
+
+bool level_run_excludes(const struct read_view *view, uint32_t level_index, uint32_t run_index,
+                        struct slice key, uint64_t hash) {
+    struct run_note *note = run_note_of(view->notes, level_index, run_index);
+
+    note->asked = true;
+    if (LSM_LIKELY(note->probe.words != NULL)) return run_probe_excludes(&note->probe, hash);
+    if (LSM_UNLIKELY(!note->known && !note->hopeless && view->store)) {
+        visit_run(view, level_index, run_index, note);
+    }
+    return note->known && note->may_skip && run_notes_exclude(note->known, key, hash);
+}
+
+bool level_run_place(const struct read_view *view, uint32_t level_index, uint32_t run_index,
+                     struct slice key, struct segment_place *out) {
+    const struct run_note *note = run_note_of(view->notes, level_index, run_index);
+    return note->known && run_notes_place(note->known, key, out);
+}
+
+/* ------------------------------------------------------------------------------------- pointers -- */
+
 int level_pointer(const struct read_view *view, uint32_t level_index, uint32_t run_index,
                   uint64_t pointer, uint64_t *usable) {
     struct segment_view run;
@@ -153,7 +275,7 @@ int level_pointer(const struct read_view *view, uint32_t level_index, uint32_t r
         *usable = 0;
         return LSM_OK;
     }
-    state = &view->notes->runs[view->notes->levels[level_index].run_first + run_index];
+    state = &run_note_of(view->notes, level_index, run_index)->index_state;
     if (*state == RUN_UNKNOWN) {
         rc = segment_never_indexed(&run, view->env, &never);
         if (rc != LSM_OK) return rc;

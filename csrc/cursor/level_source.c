@@ -7,16 +7,15 @@
 **
 **     seek         LEFT                                  RIGHT
 **     key < split  seek                                  forward: dormant, or from the split key
-**     when LEFT
-**                                                        has nothing; backward: nothing
+**                                                        when LEFT has nothing; backward: nothing
 **     else         forward: nothing; backward: dormant,  seek, each handing its pointer to the next
 **                  or from its end when RIGHT is done
 **
 ** INVARIANTS  (I1), (I2) of source.h. (I3) an output that is empty or ends in separators is
 **             exhausted like any other: separators are never shown. (I4) the pointer handed on is
-**             that of the last record at or below the key, separators included. It may lag behind
-**             when that record starts a range, but never leads too far: segment_seek goes forward
-**             from it.
+**             that of the last record at or below the key, separators included. None is handed
+**             on from the start of a range: separators inside the range were dropped, so it lags
+**             behind, and in an input of a merge the page it leads to may be given back already.
 ** ERRORS      LSM_CORRUPT when the output reaches the split key or a saved position does not fit.
 ** COST        A seek is one descent. When the next older run has no index of its own, a forward
 **             seek stands on the record at or below the key first, since the pointer is there.
@@ -96,6 +95,12 @@ static int show_backward(struct merge_source *source, struct source_head *head, 
     return LSM_OK;
 }
 
+/* (I4) */
+static uint64_t pointer_to_hand_on(const struct segment_cursor *segment) {
+    if (!segment->valid || (segment->flags & RECORD_START_DELETE)) return 0;
+    return segment->pointer;
+}
+
 int source_seek_ge(struct merge_source *source, struct source_head *head, struct slice key,
                    bool after, uint64_t *pointer) {
     struct segment_cursor *segment = &source->segment;
@@ -122,7 +127,7 @@ int source_seek_ge(struct merge_source *source, struct source_head *head, struct
     if (source->gives_pointer) {
         rc = segment_seek_le(segment, topic_of(source), key, hint);
         if (rc != LSM_OK) goto done;
-        if (segment->valid) next_pointer = segment->pointer; /* (I4) */
+        next_pointer = pointer_to_hand_on(segment);
     }
     if (!source->absent) {
         /* Below everything there is no record to stand on, and no pointer. */
@@ -163,7 +168,7 @@ int source_seek_le(struct merge_source *source, struct source_head *head, struct
     if (rc != LSM_OK) goto done;
     rc = segment_seek_le(segment, topic_of(source), key, hint);
     if (rc != LSM_OK) goto done;
-    if (segment->valid) next_pointer = segment->pointer; /* (I4) */
+    next_pointer = pointer_to_hand_on(segment);
     if (!source->absent) {
         rc = show_backward(source, head, key, before);
         if (rc != LSM_OK) goto done;
@@ -224,11 +229,9 @@ int source_value(struct merge_source *source, struct slice *value) {
     return segment_value(&source->segment, value);
 }
 
-/* ----------------------------------------------------------------- windows of a merging level --
-** */
+/* --------------------------------------------------------------- windows of a merging level -- */
 
-/* LEFT, on a record: it must be below the split key, or scans would go backward when RIGHT takes
-** over. */
+/* LEFT, on a record: it must be below the split key, or RIGHT would take the scan back. */
 int source_leave_forward(struct merge_source *source, struct source_head *head) {
     if (LSM_LIKELY(prefixed_compare(head->prefix, head->key, source->split_prefix, source->split) <
                    0)) {
@@ -239,8 +242,7 @@ int source_leave_forward(struct merge_source *source, struct source_head *head) 
                          "output of a merge reaches its split key");
 }
 
-/* The stretch from the split key to the last record taken is inside a range whose start has been
-** merged. */
+/* From the split key to the last record taken all is inside a range whose start was merged. */
 static void become_stand_in(struct merge_source *source, struct source_head *head) {
     head->prefix = source->split_prefix;
     head->key = source->split;
@@ -249,8 +251,7 @@ static void become_stand_in(struct merge_source *source, struct source_head *hea
     head->stand_in = true;
 }
 
-/* RIGHT, after a step down: show the record if it is in the window; else exhausted, or a stand-in
-** (I2). */
+/* RIGHT, after a step down: show the record if it is in the window; else see (I2). */
 void source_leave_backward(struct merge_source *source, struct source_head *head) {
     struct segment_cursor *segment = &source->segment;
     uint64_t prefix;
@@ -275,8 +276,7 @@ int right_seek_le(struct merge_source *source, struct source_head *head, struct 
     rc = source_seek_le(source, head, key, before, pointer);
     if (rc != LSM_OK) return rc;
     if (source->absent || (head->live && compare_split(source, head->key) >= 0)) return LSM_OK;
-    /* Nothing from the split key up to here. If the next record beyond ends a range, all of it is
-    ** inside. */
+    /* Nothing from the split key up to here: all inside, if the next record ends a range. */
     rc = source_seek_ge(source, head, key, false, &none);
     if (rc != LSM_OK) return rc;
     if (head->live && (head->flags & RECORD_END_DELETE)) become_stand_in(source, head);
@@ -284,8 +284,7 @@ int right_seek_le(struct merge_source *source, struct source_head *head, struct 
     return LSM_OK;
 }
 
-/* The greatest record of RIGHT's window. Nothing is beyond it, so there is nothing to stand in for.
-** */
+/* The greatest record of RIGHT's window. Nothing is beyond it to stand in for. */
 static int right_last(struct merge_source *source, struct source_head *head) {
     int rc = source_last(source, head);
     if (rc == LSM_OK && head->live && compare_split(source, head->key) < 0) head_clear(head);

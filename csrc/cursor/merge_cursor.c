@@ -5,13 +5,10 @@
 ** the present key and puts them back in their places; while one source runs alone ahead of the
 ** others, that is a single comparison with the second in the list.
 **
-**     order      key      flags                    next: tree and level 1 stand on d. They step to
-**     f and k:
-**     tree       d        insert                   order becomes level 0 (e), tree (f), level 1
-**     (k). Nothing
-**     level 1    d        insert                   newer than level 0 is beyond e with the mark
-**     that hides:
-**     level 0    e        insert                   e is the entry.
+**     order      key      flags        next: tree and level 1 stand on d. They step to f and k:
+**     tree       d        insert       order becomes level 0 (e), tree (f), level 1 (k). Nothing
+**     level 1    d        insert       newer than level 0 is beyond e with the mark that hides:
+**     level 0    e        insert       e is the entry.
 **
 ** INVARIANTS  (I1) order[0 .. live_count) is sorted in the direction of travel, newest first among
 **             equals; the first group_count of them stand on one key. (I2) hider_count live heads
@@ -29,8 +26,7 @@
 /* Hidden keys in a row after which a seek is the cheaper way to the end of the range. */
 #define HIDDEN_STEPS_MAX 8
 
-/* --------------------------------------------------------------------------- life of a cursor --
-** */
+/* ------------------------------------------------------------------------- life of a cursor -- */
 
 void merge_cursor_init(struct merge_cursor *cursor, lsm_env *env) {
     memset(cursor, 0, sizeof *cursor);
@@ -404,8 +400,7 @@ static inline int step(struct merge_cursor *cursor, const bool forward) {
     return rc;
 }
 
-/* The present group has nothing to show, or is hidden: go on to the next one that shows something.
-** */
+/* The present group has nothing to show, or is hidden: go on to the next that shows something. */
 static inline int settle(struct merge_cursor *cursor, const bool forward) {
     struct merge_private *private = merge_private_of(cursor);
     const struct source_head *heads = private->heads;

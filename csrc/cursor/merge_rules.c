@@ -1,9 +1,8 @@
 /*
 ** merge_rules.c — which version of a key counts.
 **
-**     newest   tree      b   [c        f]         "[c" starts, "f]" ends a deleted range (both ends
-**     stay)
-**              level 0       c    -e              "-e" point tombstone
+**     newest   tree      b   [c        f]     "[c" starts, "f]" ends a deleted range, both stay
+**              level 0       c    -e          "-e" point tombstone
 **     oldest   level 1   b   c d  e   f
 **
 ** Going forward at d, the tree stands on "f]": something newer than level 1 is beyond d and ends a

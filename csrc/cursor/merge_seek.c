@@ -94,8 +94,7 @@ static int skip_source(struct merge_cursor *cursor, uint32_t source,
     if (moved->role != SOURCE_RIGHT) {
         return source_seek_le(moved, head, end->key, exclusive, &pointer);
     }
-    /* What lies between the end and the split key is hidden; standing in for it would hide nothing
-    ** more. */
+    /* What lies between the end and the split key is hidden; standing in would hide no more. */
     if (prefixed_compare(end->prefix, end->key, moved->split_prefix, moved->split) <
         (exclusive ? 1 : 0)) {
         head_clear(head);

@@ -9,6 +9,9 @@
 **         merging, key <  split key:  left, entered with 0 (p leads into right[0])
 **         else:                       left, entered with p
 **
+** What the store knows shortens this. A run whose filter excludes the key is passed over, with p := 0. A run with
+** fences needs no p: its page is known. A run without either is searched by p or by its own index.
+**
 ** OWNERSHIP   The value points into the tree's region, a page held by the scratch, or the scratch.
 ** ERRORS      LSM_CORRUPT, LSM_IOERR, LSM_NOMEM; `found` and `value` untouched.
 ** COST        Per run one search; nothing is allocated unless a value spans pages or chunks for the
@@ -32,22 +35,39 @@ void lookup_scratch_release(struct lookup_scratch *scratch) {
     buffer_release(&scratch->value);
 }
 
+/* A key, and what the filters want to know of it. */
+struct target {
+    struct slice key;
+    uint64_t hash;
+};
+
 /* Ask one run. *pointer: into this run, then into the next older one. */
 static int visit(const struct read_view *view, struct lookup_scratch *scratch,
-                 uint32_t level_index, uint32_t run_index, struct slice key, uint64_t *pointer,
-                 enum lookup_state *state, struct slice *value) {
-    struct segment_view run = level_run_view(view, level_index, run_index);
+                 uint32_t level_index, uint32_t run_index, struct target *target,
+                 uint64_t *pointer, enum lookup_state *state, struct slice *value) {
+    struct segment_view run;
     struct segment_lookup result = {0};
+    struct segment_place place;
     uint64_t hint = 0;
     int rc;
 
+    if (level_run_excludes(view, level_index, run_index, target->key, target->hash)) {
+        *pointer = 0;
+        return LSM_OK;
+    }
+    run = level_run_view(view, level_index, run_index);
     if (run.segment->first == 0) { /* an output without pages yet */
         *pointer = 0;
         return LSM_OK;
     }
-    rc = level_pointer(view, level_index, run_index, *pointer, &hint);
-    if (rc != LSM_OK) return rc;
-    rc = segment_lookup(&scratch->segment, &run, key, hint, &result);
+    if (level_run_place(view, level_index, run_index, target->key, &place)) {
+        rc = segment_lookup_at(&scratch->segment, &run, target->key, &place, &result);
+    } else {
+        rc = level_pointer(view, level_index, run_index, *pointer, &hint);
+        if (rc == LSM_OK) {
+            rc = segment_lookup(&scratch->segment, &run, target->key, hint, &result);
+        }
+    }
     if (rc != LSM_OK) return rc;
     *pointer = result.pointer;
     if (result.found) {
@@ -60,7 +80,7 @@ static int visit(const struct read_view *view, struct lookup_scratch *scratch,
 }
 
 static int visit_level(const struct read_view *view, struct lookup_scratch *scratch,
-                       uint32_t level_index, struct slice key, uint64_t *pointer,
+                       uint32_t level_index, struct target *target, uint64_t *pointer,
                        enum lookup_state *state, struct slice *value) {
     const struct level *level = &view->snapshot->levels[level_index];
     enum topic split_topic;
@@ -71,16 +91,16 @@ static int visit_level(const struct read_view *view, struct lookup_scratch *scra
     if (level->right_count > 0) {
         rc = level_split_key(view, level_index, &split_topic, &split);
         if (rc != LSM_OK) return rc;
-        if (topic_key_compare(TOPIC_USER, key, split_topic, split) >= 0) {
+        if (topic_key_compare(TOPIC_USER, target->key, split_topic, split) >= 0) {
             for (i = 1; i <= level->right_count && *state == LOOKUP_UNKNOWN; i++) {
-                rc = visit(view, scratch, level_index, i, key, pointer, state, value);
+                rc = visit(view, scratch, level_index, i, target, pointer, state, value);
                 if (rc != LSM_OK) return rc;
             }
             return LSM_OK;
         }
         *pointer = 0;
     }
-    return visit(view, scratch, level_index, 0, key, pointer, state, value);
+    return visit(view, scratch, level_index, 0, target, pointer, state, value);
 }
 
 int view_lookup(const struct read_view *view, struct lookup_scratch *scratch, struct slice key,
@@ -88,10 +108,13 @@ int view_lookup(const struct read_view *view, struct lookup_scratch *scratch, st
     enum lookup_state state = LOOKUP_UNKNOWN;
     struct slice result = {NULL, 0};
     struct slice *wanted = value ? &result : NULL;
+    struct target target = {key, store_hash(key)};
     uint64_t pointer = 0;
     uint32_t i;
     int rc = LSM_OK;
 
+    /* What the filters will look at is fetched while the trees are searched. */
+    level_notes_prefetch(view->notes, target.hash);
     if (!memtree_is_empty(&view->live)) {
         rc = memtree_lookup(&view->live, key, &scratch->value, view->error, &state, wanted);
         if (rc != LSM_OK) goto done;
@@ -101,7 +124,7 @@ int view_lookup(const struct read_view *view, struct lookup_scratch *scratch, st
         if (rc != LSM_OK) goto done;
     }
     for (i = 0; i < view->snapshot->level_count && state == LOOKUP_UNKNOWN; i++) {
-        rc = visit_level(view, scratch, i, key, &pointer, &state, &result);
+        rc = visit_level(view, scratch, i, &target, &pointer, &state, &result);
         if (rc != LSM_OK) goto done;
     }
     *found = state == LOOKUP_FOUND;

@@ -13,10 +13,8 @@
 **
 **                 LEFT     a c [e                       split key m
 **                 RIGHT 0        (e f g)  ...  p] r     (e f g) merged already, perhaps dropped
-**                 older      d      f   k    n   q      f k are hidden by LEFT's "[e" (or by "p]",
-**                 once
-**                                                       LEFT is exhausted), n by RIGHT 0's "p]", q
-**                                                       is not
+**                 older      d      f   k    n   q      f k: hidden by LEFT's "[e" (or by "p]",
+**                                                       once LEFT is exhausted); n: by "p]"; q: not
 **
 ** INVARIANTS  (I1) forward, RIGHT sources are dormant (not live) until LEFT is exhausted: their
 **             first record could end a range that began inside LEFT's part and would hide too
@@ -189,10 +187,19 @@ static inline int source_prev(struct merge_source *source, struct source_head *h
 /* A run of a level: 0 = left, 1 + i = right[i]. */
 struct segment_view level_run_view(const struct read_view *view, uint32_t level_index,
                                    uint32_t run_index);
-/* The pointer itself, or 0 if it must not be followed: the run has a root, or never had an index.
-** */
+/* The pointer itself, or 0 if it must not be followed: the run has a root, or never had one. */
 LSM_MUST_USE int level_pointer(const struct read_view *view, uint32_t level_index,
                                uint32_t run_index, uint64_t pointer, uint64_t *usable);
+
+/* Have what the filters of a point read will look at fetched. */
+void level_notes_prefetch(const struct level_notes *notes, uint64_t hash);
+/* Does the filter of a run say that it has nothing to do with the key, and may the run be passed over? Without a
+** pointer from it, that is. */
+bool level_run_excludes(const struct read_view *view, uint32_t level_index, uint32_t run_index,
+                        struct slice key, uint64_t hash);
+/* Where a key is in a run. False: unknown. */
+bool level_run_place(const struct read_view *view, uint32_t level_index, uint32_t run_index,
+                     struct slice key, struct segment_place *out);
 
 /* --- which version counts (merge_rules.c); pure --- */
 
@@ -201,8 +208,7 @@ LSM_MUST_USE int level_pointer(const struct read_view *view, uint32_t level_inde
 uint32_t merge_rule_owner(const struct source_head *heads, const uint32_t *order,
                           uint32_t group_count);
 /* The newest source, newer than `owner`, whose record beyond the present key carries `mark`
-** (RECORD_END_DELETE forward, RECORD_START_DELETE backward) and so hides it; SOURCE_NONE = visible.
-** */
+** (RECORD_END_DELETE forward, RECORD_START_DELETE backward) and so hides it, or SOURCE_NONE. */
 uint32_t merge_rule_hider(const struct source_head *heads, const uint32_t *order,
                           uint32_t group_count, uint32_t owner, uint8_t mark);
 
@@ -211,7 +217,7 @@ uint32_t merge_rule_hider(const struct source_head *heads, const uint32_t *order
 struct merge_private {
     struct memtree_cursor trees[2];
     struct source_head *heads;  /* one per source */
-    uint32_t *order;            /* live sources in the order they are met, newest first among equals */
+    uint32_t *order;            /* live sources in order of their keys, newest first among equals */
     uint32_t *moving;           /* scratch of the same size */
     uint32_t live_count;
     uint32_t group_count;       /* leading sources of `order` with the same key: the present one */

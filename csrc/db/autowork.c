@@ -1,17 +1,18 @@
 /*
-** autowork.c — who drives the work: automatic slices inside writes, lsm_work, lsm_flush, checkpoints.
+** autowork.c — who drives the work: automatic slices inside writes, lsm_work, lsm_flush.
 **
 ** The steps themselves are in work/. Here are the locks, the quotas, and what a connection must do to its own
 ** transaction when a newer snapshot of the same content appears.
 **
-** LOCKING     WRITER (if held) -> WORKER; CHECKPOINTER alone, never under WORKER.
+** LOCKING     WRITER (if held) -> WORKER. Checkpoints are taken when WORKER is given up again.
 */
 #include "base/checked.h"
 #include "db/db_internal.h"
-#include "snapshot/checkpoint.h"
 
 #define NO_LIMIT UINT32_MAX
 #define ROOM_SLICE_PAGES 256 /* merging ahead of a flush goes in slices of so many pages */
+#define SLICE_PAGES_MIN 8    /* a slice of the background worker, whatever the page size */
+#define SLICE_PAGES_MAX 65536
 
 /* ------------------------------------------------------------------------------ the worker -- */
 
@@ -19,6 +20,7 @@ struct job {
     struct work work;
     bool locked;
     bool begun;
+    uint64_t pages_before; /* pages the pager had written; nobody else writes meanwhile */
 };
 
 static void run_work_hook(void *context) {
@@ -34,6 +36,19 @@ static void gather_limits(lsm_db *db, struct work_limits *limits) {
     limits->checkpoint_pages = facts.pages_written;
     limits->oldest_reader = shm_oldest_snapshot(db->shm, &db->locks, INT64_MAX);
     limits->detached_readers = database_has_detached_readers(db->database);
+}
+
+/*
+** The background worker has no compression functions of its own: it writes pages the way the file has them, by the
+** functions that the pager got from some connection. How a file that may become compressed is stored is not decided
+** by a thread that has no functions: db_is_undecided.
+*/
+static int follow_storage(lsm_db *db, const uint32_t *words) {
+    bool undecided = words[3] == LSM_COMPRESSION_EMPTY && words[6] == 0;
+
+    if (undecided && pager_is_compressed(db->pager)) return LSM_BUSY;
+    db->compress.iId = undecided ? LSM_COMPRESSION_NONE : words[3];
+    return LSM_OK;
 }
 
 /* Take WORKER and a private copy of the newest snapshot. */
@@ -55,10 +70,15 @@ static int job_begin(lsm_db *db, struct job *job) {
     rc = shm_lock(db->shm, &db->locks, LOCK_WORKER, LSM_LOCK_EXCL);
     if (rc != LSM_OK) return error_note(&db->error, rc, "another connection works on the segments");
     job->locked = true;
+    job->pages_before = pager_pages_written(db->pager);
     pager_reader_enter(db->pager);
     rc = shm_mend_snapshot(db->shm);
     if (rc == LSM_OK) rc = shm_load_snapshot(db->shm, words, &word_count);
+    if (rc == LSM_OK && db->is_worker) rc = follow_storage(db, words);
     if (rc == LSM_OK) rc = db_check_compression(db, words[3]);
+    if (rc == LSM_OK && words[3] == LSM_COMPRESSION_EMPTY && words[6] == 0) {
+        rc = compression_decide(db);
+    }
     if (rc != LSM_OK) return rc;
     rc = checkpoint_decode(words, word_count, pager_is_compressed(db->pager), db->env, &db->error,
                            &snapshot);
@@ -68,14 +88,18 @@ static int job_begin(lsm_db *db, struct job *job) {
     snapshot_release(&snapshot);
     if (rc != LSM_OK) return rc;
     job->begun = true;
+    job->work.notes.store = db->store;
     job->work.hook = run_work_hook;
     job->work.hook_context = db;
+    db->working = &job->work;
     return LSM_OK;
 }
 
 static void job_end(lsm_db *db, struct job *job) {
+    db->working = NULL;
     if (job->begun) work_end(&job->work);
     if (job->locked) {
+        db->pages_written += pager_pages_written(db->pager) - job->pages_before;
         pager_reader_leave(db->pager);
         shm_unlock(db->shm, &db->locks, LOCK_WORKER);
     }
@@ -91,6 +115,12 @@ static int job_publish(lsm_db *db, struct job *job) {
 
 static bool old_tree_waits(const struct tree_header *header, const struct snapshot *snapshot) {
     return header->old_id != 0 && (uint64_t)header->old_log_field != snapshot->log.field;
+}
+
+/* Is the position of the snapshot the end of the log, as the header has it? */
+static bool position_is_exact(const struct snapshot *snapshot, const struct tree_header *header) {
+    return snapshot->log.field >> 1 == (uint64_t)header->log_regions[2].end &&
+           snapshot->log.sum0 == header->log_sum0 && snapshot->log.sum1 == header->log_sum1;
 }
 
 /* Write the old tree out and publish. Inside a write transaction it is dropped at once. */
@@ -121,6 +151,7 @@ static uint32_t room_before_checkpoint(const struct job *job) {
     uint32_t written = work->next.pages_written - work->limits.checkpoint_pages;
 
     if (work->config.autocheckpoint_kb == 0) return NO_LIMIT;
+    if (limit == 0) limit = 1; /* less than a page: after each page, but never before the first */
     return written >= limit ? 0 : (uint32_t)(limit - written);
 }
 
@@ -151,6 +182,8 @@ static int single_work(lsm_db *db, uint32_t merge, uint32_t pages, uint32_t *don
     room = room_before_checkpoint(&job);
     limited = room < pages;
     left = limited ? room : pages;
+    /* Somebody else writes on into memory until the old tree is gone: that cannot wait for a slow disk. */
+    if (left == 0 && db->is_worker && old_tree_waits(header, &job.work.next)) left = 1;
 
     if (left > 0 && old_tree_waits(header, &job.work.next)) {
         if (work_is_full(&job.work.next, job.work.config.automerge)) {
@@ -178,7 +211,7 @@ static int single_work(lsm_db *db, uint32_t merge, uint32_t pages, uint32_t *don
     if (rc != LSM_OK) goto done;
     *checkpoint_due = limited && left == 0;
     if (merge == 1 && job.work.config.autocheckpoint_kb > 0 && *merged > 0 &&
-        job.work.published.level_count == 1 && job.work.published.levels[0].right_count == 0) {
+        work_is_compact(&job.work.published)) {
         *checkpoint_due = true; /* moving blocks needs blocks that may be reused */
     }
     if (*merged > 0 && db->level_count == 0) {
@@ -210,6 +243,33 @@ static int drive(lsm_db *db, uint32_t merge, uint32_t pages, uint64_t *pages_don
         }
     } while (due && left > 0);
     return LSM_OK;
+}
+
+/* The more runs wait to be merged, the longer a slice: then those who write wait for the flush that comes after it. */
+int db_work_slice(lsm_db *db, uint32_t bytes, bool *more) {
+    uint32_t words[CHECKPOINT_WORDS_MAX];
+    uint32_t word_count;
+    uint32_t written = 0;
+    uint32_t merged = 0;
+    uint64_t pages;
+    bool due = false;
+    int rc;
+
+    *more = false;
+    rc = shm_load_snapshot(db->shm, words, &word_count);
+    if (rc != LSM_OK) return rc;
+    pages = (uint64_t)bytes / db->page_size * (1 + words[6] / (uint32_t)db->config.automerge);
+    if (pages < SLICE_PAGES_MIN) pages = SLICE_PAGES_MIN;
+    if (pages > SLICE_PAGES_MAX) pages = SLICE_PAGES_MAX;
+    rc = single_work(db, (uint32_t)db->config.automerge, (uint32_t)pages, &written, &merged, &due);
+    if (rc == LSM_OK && due) rc = db_checkpoint(db, NULL);
+    *more = rc == LSM_OK && (due || written > 0);
+    return rc;
+}
+
+bool db_is_undecided(const lsm_db *db) {
+    return db->snapshot.compression_id == LSM_COMPRESSION_EMPTY && db->snapshot.level_count == 0 &&
+           (db->compress.xBound != NULL || pager_is_compressed(db->pager));
 }
 
 uint32_t db_next_toggle(lsm_db *db) {
@@ -275,8 +335,9 @@ int db_flush_trees(lsm_db *db, bool forget_log) {
     }
     if (header.old_id != 0) memtree_drop_old(&header);
 
-    /* 2. The live tree, frozen at the exact end of the log. */
-    if (header.live.root != 0) {
+    /* 2. The live tree, frozen at the exact end of the log. An empty one, too, if the log went on without it:
+    ** afterwards nothing depends on what stands in the log. */
+    if (header.live.root != 0 || !position_is_exact(&job.work.next, &header)) {
         uint32_t toggle = 1 - (uint32_t)(job.work.next.log.field & 1);
         struct memtree live;
         rc = make_room(&job);
@@ -301,7 +362,6 @@ int db_flush_trees(lsm_db *db, bool forget_log) {
     }
 
     /* 3. Only now the trees go. */
-    header.live.txn_id = 1;
     shm_publish_tree(db->shm, &header);
     shm_reader_offer(db->shm, &db->locks, header.used_id, job.work.published.id);
 done:
@@ -315,11 +375,13 @@ int db_flush(lsm_db *db) {
     if (db->config.read_only) return LSM_READONLY;
     if (db->database == NULL || db->cursors || db->level_count > 0) return LSM_MISUSE;
     error_clear(&db->error);
+    background_hold(db);
     rc = write_txn_lock(db);
     if (rc == LSM_OK) {
         rc = db_flush_trees(db, false);
         write_txn_unlock(db);
     }
+    background_let_go(db);
     return db_report(db, rc);
 }
 
@@ -336,6 +398,7 @@ int db_work_call(lsm_db *db, int merge, int kb, int *written_kb) {
     *written_kb = 0;
     if (kb == 0) return LSM_OK;
     if (merge <= 0) merge = db->config.automerge;
+    background_hold(db);
     rc = read_txn_begin(db); /* checks compression, learns the page size */
     if (rc != LSM_OK) goto done;
     read_txn_end_if_unused(db);
@@ -347,54 +410,6 @@ int db_work_call(lsm_db *db, int merge, int kb, int *written_kb) {
     if (worked && written == 0) written = 1;
     *written_kb = written > INT32_MAX ? INT32_MAX : (int)written;
 done:
-    return db_report(db, rc);
-}
-
-/* ------------------------------------------------------------------------------- checkpoint -- */
-
-int db_checkpoint(lsm_db *db, uint32_t *kb) {
-    uint32_t words[CHECKPOINT_WORDS_MAX];
-    uint32_t word_count;
-    struct checkpoint_facts facts;
-    struct shm_header *shared = db->shm->header;
-    uint32_t meta_page;
-    int64_t id;
-    int rc;
-
-    if (kb) *kb = 0;
-    rc = shm_lock(db->shm, &db->locks, LOCK_CHECKPOINTER, LSM_LOCK_EXCL);
-    if (rc != LSM_OK) return error_note(&db->error, rc, "another connection makes a checkpoint");
-    rc = shm_load_snapshot(db->shm, words, &word_count);
-    if (rc != LSM_OK) goto done;
-    id = (int64_t)(((uint64_t)words[0] << 32) | words[1]);
-    database_facts(db->database, &facts);
-    if (shared->meta_page != 0 && facts.snapshot_id >= id) goto done;
-    rc = checkpoint_store(&db->database->file, words, word_count, shared->meta_page,
-                          db->config.safety != LSM_SAFETY_OFF, &meta_page);
-    if (rc != LSM_OK) {
-        error_note(&db->error, rc, "the checkpoint could not be written");
-        goto done;
-    }
-    shared->meta_page = meta_page;
-    if (kb) *kb = (uint32_t)(((uint64_t)(words[8] - facts.pages_written) * words[7] + 1023) / 1024);
-    facts.snapshot_id = id;
-    facts.pages_written = words[8];
-    facts.log_offset = (((uint64_t)words[9] << 32) | words[10]) >> 1;
-    database_set_facts(db->database, &facts);
-done:
-    shm_unlock(db->shm, &db->locks, LOCK_CHECKPOINTER);
-    return rc;
-}
-
-int db_checkpoint_call(lsm_db *db, int *kb) {
-    uint32_t written = 0;
-    int rc;
-
-    if (db->config.read_only) return LSM_READONLY;
-    if (db->database == NULL) return LSM_MISUSE;
-    error_clear(&db->error);
-    if (kb) *kb = 0;
-    rc = db_checkpoint(db, &written);
-    if (rc == LSM_OK && kb) *kb = written > INT32_MAX ? INT32_MAX : (int)written;
+    background_let_go(db);
     return db_report(db, rc);
 }

@@ -4,14 +4,19 @@
 ** A value out of range or at the wrong time is ignored; the value in force is always written back.
 */
 #include "db/db_internal.h"
+#include "lsm_bulk.h"
 
 static bool power_of_two(int value) {
     return value > 0 && (value & (value - 1)) == 0;
 }
 
-/* In an uncompressed database a block has at least four pages: raise it where it would not. */
-static void keep_four_pages(struct db_config *config) {
-    while (config->block_size_kb * 1024 < 4 * config->page_size) config->block_size_kb *= 2;
+/* In an uncompressed database a block has at least four pages: raised where it would not. */
+int db_block_size_kb(const lsm_db *db) {
+    int pages_min = db->compress.xBound ? 2 : 4;
+    int block_size_kb = db->config.block_size_kb;
+
+    while (block_size_kb * 1024 < pages_min * db->config.page_size) block_size_kb *= 2;
+    return block_size_kb;
 }
 
 static void set_if(bool allowed, int *field, int value) {
@@ -31,13 +36,11 @@ int db_config_integer(lsm_db *db, int verb, int *value) {
         case LSM_CONFIG_PAGE_SIZE:
             set_if(closed && power_of_two(v) && v >= PAGE_SIZE_MIN && v <= PAGE_SIZE_MAX,
                    &config->page_size, v);
-            if (closed) keep_four_pages(config);
             *value = closed ? config->page_size : (int)db->page_size;
             break;
         case LSM_CONFIG_BLOCK_SIZE:
             set_if(closed && power_of_two(v) && v >= 64 && v <= 65536, &config->block_size_kb, v);
-            if (closed) keep_four_pages(config);
-            *value = closed ? config->block_size_kb : (int)(db->block_size / 1024);
+            *value = closed ? db_block_size_kb(db) : (int)(db->block_size / 1024);
             break;
         case LSM_CONFIG_SAFETY:
             set_if(v >= LSM_SAFETY_OFF && v <= LSM_SAFETY_FULL, &config->safety, v);
@@ -77,6 +80,17 @@ int db_config_integer(lsm_db *db, int verb, int *value) {
             if (closed && v >= 0) config->read_only = v != 0;
             *value = config->read_only;
             break;
+        case LSM_BULK_CONFIG_MEMORY_BUDGET_KB:
+            /* One budget for all connections of the database: the last word counts. */
+            set_if(v >= 0, &config->memory_budget_kb, v);
+            if (v >= 0 && db->store) store_set_budget(db->store, (uint64_t)v * 1024);
+            if (db->store) config->memory_budget_kb = (int)(store_budget(db->store) / 1024);
+            *value = config->memory_budget_kb;
+            break;
+        case LSM_BULK_CONFIG_BACKGROUND:
+            set_if(closed && (v == 0 || v == 1), &config->background, v);
+            *value = config->background;
+            break;
         default:
             return LSM_MISUSE;
     }
@@ -84,8 +98,10 @@ int db_config_integer(lsm_db *db, int verb, int *value) {
 }
 
 int db_config_compression(lsm_db *db, const lsm_compress *compress) {
-    /* The pager of an open database keeps the functions it was opened with. */
-    if (db->database && !db->in_factory) return LSM_MISUSE;
+    if (db->database && !db->in_factory && (read_txn_is_open(db) || db->level_count > 0)) {
+        return LSM_MISUSE;
+    }
+    if (db->database) compression_leave(db);
     if (db->compress.xFree) db->compress.xFree(db->compress.pCtx);
     if (compress->xBound == NULL) {
         db->compress = (lsm_compress){.iId = LSM_COMPRESSION_NONE};

@@ -33,6 +33,7 @@ int db_new(lsm_env *env, lsm_db **out) {
         .max_freelist = FREELIST_ENTRIES_MAX,
         .multiple_processes = 1,
         .autocheckpoint_kb = 2048,
+        .memory_budget_kb = (int)(STORE_BUDGET_DEFAULT / 1024),
     };
     db->log_hook = log_to_stderr;
     db->compress.iId = LSM_COMPRESSION_NONE;
@@ -51,6 +52,27 @@ const char *db_path(const lsm_db *db) {
     return db->database->path;
 }
 
+static void forget_snapshot(lsm_db *db) {
+    level_notes_free(db->notes);
+    db->notes = NULL;
+    snapshot_release(&db->snapshot);
+    db->snapshot = (struct snapshot){0};
+}
+
+/* Page and block size of the file are reported from now on. No read transaction: it might need compression
+** functions that are told later. */
+static int learn_sizes(lsm_db *db) {
+    uint32_t words[CHECKPOINT_WORDS_MAX];
+    uint32_t word_count;
+    int rc = shm_load_snapshot(db->shm, words, &word_count);
+
+    if (rc == LSM_OK) {
+        db->block_size = words[5];
+        db->page_size = words[7];
+    }
+    return rc;
+}
+
 int db_open(lsm_db *db, const char *path) {
     int rc;
 
@@ -60,7 +82,7 @@ int db_open(lsm_db *db, const char *path) {
     rc = database_acquire(db, path);
     if (rc != LSM_OK) return db_report(db, rc);
     db->page_size = (uint32_t)db->config.page_size;
-    db->block_size = (uint32_t)db->config.block_size_kb * 1024;
+    db->block_size = (uint32_t)db_block_size_kb(db) * 1024;
     if (!db->config.read_only) {
         rc = database_connect_writer(db);
         if (rc == LSM_OK) {
@@ -68,10 +90,8 @@ int db_open(lsm_db *db, const char *path) {
             log_writer_init(&db->log, db->env, db->database->log_path);
             shm_attach(db->shm, &db->locks);
             db->attached = true;
-            /* Page and block size of the file are reported from now on. */
-            rc = read_txn_begin(db);
-            if (rc == LSM_OK) read_txn_end_if_unused(db);
-            if (rc == LSM_MISMATCH) rc = LSM_OK; /* told by the first real use */
+            rc = learn_sizes(db);
+            if (rc == LSM_OK && db->config.background) rc = background_join(db);
             if (rc != LSM_OK) {
                 memtree_writer_release(&db->writer);
                 log_writer_release(&db->log);
@@ -79,8 +99,13 @@ int db_open(lsm_db *db, const char *path) {
             }
         }
     }
-    if (rc != LSM_OK) database_release(db);
-    return db_report(db, rc);
+    if (rc != LSM_OK) {
+        (void)db_report(db, rc); /* while the path is known */
+        forget_snapshot(db);     /* of a file that the next open may not mean */
+        compression_leave(db);
+        database_release(db);
+    }
+    return rc;
 }
 
 int db_close(lsm_db *db) {
@@ -92,14 +117,15 @@ int db_close(lsm_db *db) {
         if (db->cursors || db->level_count > 0) return LSM_MISUSE;
         error_clear(&db->error);
         read_txn_end_if_unused(db);
+        background_leave(db);
         if (!db->config.read_only) {
             database_disconnect_writer(db);
             memtree_writer_release(&db->writer);
             log_writer_release(&db->log);
         }
         cursors_free_all(db);
-        level_notes_free(db->notes);
-        snapshot_release(&db->snapshot);
+        forget_snapshot(db);
+        compression_leave(db);
         database_release(db);
     }
     lookup_scratch_release(&db->scratch);

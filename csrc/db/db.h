@@ -63,6 +63,35 @@ void db_config_factory(lsm_db *db, const lsm_compress_factory *factory);
 LSM_MUST_USE int db_info_text(lsm_db *db, int verb, lsm_i64 page, char **out);
 LSM_MUST_USE int db_info_number(lsm_db *db, int verb, int64_t *first, int64_t *second);
 
+/* Look at every page of what the connection reads (verify.c); nothing is changed. Each problem is told with a page,
+** or 0, and a text that is valid during the call. LSM_OK also when there are problems. */
+struct verify_report {
+    void *context;
+    void (*problem)(void *context, uint64_t page_no, const char *text);
+};
+struct verify_totals {
+    uint64_t problem_count;
+    uint64_t record_count;  /* stored in the file, tombstones and separators included */
+    uint32_t segment_count;
+};
+LSM_MUST_USE int db_verify(lsm_db *db, const struct verify_report *report,
+                           struct verify_totals *out);
+
+/* A compact copy of the newest committed version in a file of its own (backup.c). `source` stays open until
+** db_backup_free, and may be used meanwhile. LSM_ERROR: the file, or a log beside it, exists; with `overwrite`
+** both are deleted, unless somebody has them open: LSM_BUSY. */
+struct db_backup;
+LSM_MUST_USE int db_backup_new(lsm_db *source, const char *path, bool overwrite,
+                               struct db_backup **out);
+/* Copy about `kb` KB, at least one record. *finished: the copy is complete, durable and closed; *done, *total:
+** bytes, estimates until then. After a failure the same code comes again. */
+LSM_MUST_USE int db_backup_step(struct db_backup *backup, uint32_t kb, uint64_t *done,
+                                uint64_t *total, bool *finished);
+/* A copy that is not finished is deleted. NULL is accepted. */
+void db_backup_free(struct db_backup *backup);
+/* Holds the details of a step's failure. */
+const lsm_db *db_backup_reader(const struct db_backup *backup);
+
 /* For the bulk interface. */
 const struct error_context *db_error(const lsm_db *db);
 bool db_open_found_foreign_file(const lsm_db *db);

@@ -82,10 +82,8 @@ void db_cursor_close(lsm_cursor *cursor) {
     db->free_cursors = cursor;
     cursor->positioned = false;
     /* Sources hold page references of the transaction that may end now. */
-    merge_cursor_release(&cursor->merge);
-    merge_cursor_init(&cursor->merge, db->env);
-    lookup_scratch_release(&cursor->scratch);
-    lookup_scratch_init(&cursor->scratch, db->env);
+    merge_cursor_detach(&cursor->merge);
+    lookup_scratch_detach(&cursor->scratch);
     read_txn_end_if_unused(db);
 }
 
@@ -105,6 +103,22 @@ static int position(lsm_cursor *cursor, int rc, enum merge_direction direction) 
     return rc;
 }
 
+/* The key to seek may lie in this cursor's own memory: what lsm_csr_key gave out. Copy it to where it stays. */
+static int take_target(lsm_cursor *cursor, struct slice *key) {
+    struct buffer *copy = &cursor->key;
+    int rc = LSM_OK;
+
+    if (copy->data && key->data >= copy->data && key->data < copy->data + copy->capacity) {
+        memmove(copy->data, key->data, key->size);
+        copy->size = key->size;
+    } else {
+        rc = buffer_assign(copy, *key);
+    }
+    cursor->positioned = false; /* its key is overwritten */
+    *key = (struct slice){copy->data ? copy->data : (const uint8_t *)"", (uint32_t)copy->size};
+    return rc;
+}
+
 /* After EQ no step is allowed, so a point read will do: the merge cursor stays where it is. */
 static int seek_point(lsm_cursor *cursor, struct slice key) {
     bool found = false;
@@ -112,11 +126,9 @@ static int seek_point(lsm_cursor *cursor, struct slice key) {
 
     cursor->direction = MERGE_NONE;
     cursor->point = true;
-    cursor->positioned = false;
-    rc = buffer_assign(&cursor->key, key);
+    rc = take_target(cursor, &key);
     if (rc != LSM_OK) return rc;
-    rc = view_lookup(&cursor->db->view, &cursor->scratch, buffer_slice(&cursor->key), &found,
-                     &cursor->value);
+    rc = view_lookup(&cursor->db->view, &cursor->scratch, key, &found, &cursor->value);
     cursor->positioned = rc == LSM_OK && found;
     cursor->value_known = cursor->positioned;
     return rc;
@@ -128,7 +140,8 @@ int db_cursor_seek(lsm_cursor *cursor, struct slice key, int mode) {
 
     error_clear(&db->error);
     if (mode == LSM_SEEK_EQ) return db_report(db, seek_point(cursor, key));
-    rc = refresh(cursor);
+    rc = take_target(cursor, &key);
+    if (rc == LSM_OK) rc = refresh(cursor);
     if (rc != LSM_OK) return db_report(db, rc);
     switch (mode) {
         case LSM_SEEK_GE:
@@ -149,7 +162,8 @@ int db_cursor_seek(lsm_cursor *cursor, struct slice key, int mode) {
 int db_cursor_seek_gt(lsm_cursor *cursor, struct slice key) {
     int rc;
     error_clear(&cursor->db->error);
-    rc = refresh(cursor);
+    rc = take_target(cursor, &key);
+    if (rc == LSM_OK) rc = refresh(cursor);
     if (rc == LSM_OK) rc = position(cursor, merge_cursor_seek_gt(&cursor->merge, key), MERGE_FORWARD);
     return db_report(cursor->db, rc);
 }
@@ -157,7 +171,8 @@ int db_cursor_seek_gt(lsm_cursor *cursor, struct slice key) {
 int db_cursor_seek_lt(lsm_cursor *cursor, struct slice key) {
     int rc;
     error_clear(&cursor->db->error);
-    rc = refresh(cursor);
+    rc = take_target(cursor, &key);
+    if (rc == LSM_OK) rc = refresh(cursor);
     if (rc == LSM_OK) {
         rc = position(cursor, merge_cursor_seek_lt(&cursor->merge, key), MERGE_BACKWARD);
     }

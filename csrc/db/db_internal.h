@@ -11,6 +11,8 @@
 #ifndef LSM_DB_INTERNAL_H
 #define LSM_DB_INTERNAL_H
 
+#include <stdatomic.h>
+
 #include "base/buffer.h"
 #include "base/error.h"
 #include "cursor/cursor.h"
@@ -21,7 +23,10 @@
 #include "os/os.h"
 #include "pager/pager.h"
 #include "shm/shm.h"
+#include "store/store.h"
 #include "work/work.h"
+
+struct background; /* background.c */
 
 #define LOG_SUFFIX "-log"
 #define FILE_ID_MAX 64
@@ -55,18 +60,25 @@ struct database {
     bool file_writable;
     struct parked_file *parked;
     struct pager *pager;
+    struct store *store;    /* what is known about runs; as long as the pager */
     struct shm *shm;        /* NULL = no region */
     uint32_t writers;       /* read-write connections */
     uint32_t joined;        /* read transactions of read-only connections on the region */
+    struct background *background; /* the worker; NULL = no connection asked for one */
     _Atomic uint32_t detached; /* read transactions that recovered privately; they hold ROTRANS.
                             ** Writers look without the mutex. */
 
+    _Atomic int64_t facts_id; /* facts.snapshot_id; to see without the mutex whether they are news */
     lsm_mutex *facts_mutex;
-    struct checkpoint_facts facts;
+    struct checkpoint_facts facts; /* guarded by facts_mutex */
+    lsm_db *compressors;    /* connections with the functions that pages are packed by; the pager uses those of the
+                            ** first; facts_mutex */
     int log_sync_failed;    /* code of a failed log sync not yet made good by a checkpoint, else LSM_OK;
                             ** WRITER */
     int file_sync_failed;   /* code of a failed sync of the file: no more checkpoints; CHECKPOINTER */
     bool directory_synced;  /* the names of file and log are durable; CHECKPOINTER */
+    _Atomic bool checkpoint_unproven; /* recovery found a checkpoint; is it on the disk? */
+    bool log_unproven;      /* the same for log records; WRITER */
 };
 
 struct db_config {
@@ -82,6 +94,8 @@ struct db_config {
     int multiple_processes;
     int autocheckpoint_kb;
     int read_only;
+    int memory_budget_kb;
+    int background;
 };
 
 /* Where a nesting level began. */
@@ -115,11 +129,15 @@ struct lsm_db {
     lsm_compress compress;
     lsm_compress_factory factory;
     bool in_factory;
+    lsm_db *next_compressor;   /* in the list of the database; its facts_mutex */
+    _Atomic bool compressing;  /* is in that list */
+    uint32_t compression_id;   /* of the newest snapshot looked at, whether it could be read or not */
     bool not_a_database;    /* why the last open failed with LSM_CORRUPT */
 
     struct database *database; /* NULL = not open */
     struct shm *shm;           /* of the database, or private to a detached read transaction */
     struct pager *pager;       /* the same */
+    struct store *store;       /* of the database; NULL for a detached read transaction */
     struct shm_locks locks;
     bool attached;             /* `locks` is on the region's list */
     uint32_t page_size;        /* as last seen */
@@ -142,6 +160,7 @@ struct lsm_db {
     struct log_writer log;
     bool logging;               /* USE_LOG as it was when the transaction began */
     int txn_rc;                 /* a change failed: only rollback is accepted */
+    bool brief;                 /* the transaction is one change, which reads nothing: see lock_brief */
     bool dropped_old;           /* this transaction dropped a spent old tree */
     struct log_state log_state; /* of the published header */
 
@@ -151,6 +170,9 @@ struct lsm_db {
     struct buffer scan_key;     /* scratch */
     uint64_t change_count;      /* writes and rollbacks: positions derived before are stale */
     uint64_t pages_written;     /* by this connection since open */
+    struct background *background; /* the database's worker, if this connection uses it */
+    uint32_t paced_at;          /* size of the live tree when a write was delayed last */
+    bool is_worker;             /* the worker's own connection */
     const struct work *working; /* the job under way: what lsm_info tells inside the work hook */
 };
 
@@ -182,7 +204,21 @@ int read_txn_use_snapshot(lsm_db *db, const uint32_t *words, uint32_t word_count
 /* The connection published a newer snapshot of the same content: read that from now on. */
 int read_txn_advance(lsm_db *db, bool *advanced);
 void read_txn_refresh_view(lsm_db *db);
-int db_check_compression(lsm_db *db, uint32_t compression_id);
+
+/* --- compression.c --- */
+/* May the connection read pages of that kind? If not, a factory is asked. */
+LSM_MUST_USE int db_check_compression(lsm_db *db, uint32_t compression_id);
+/* Of a file with id 0 or 1, whose pages may be of either kind: what the connection must believe. */
+bool compression_expects_packed(const lsm_db *db);
+/* The checkpoint was read: tell the new pager how pages are stored. */
+LSM_MUST_USE int compression_start(lsm_db *db, const struct snapshot *snapshot);
+/* The file has no page yet, and this connection is about to write one. WORKER held. */
+LSM_MUST_USE int compression_decide(lsm_db *db);
+/* LSM_CORRUPT if pages are plainly of the other kind. */
+LSM_MUST_USE int compression_look_at_pages(lsm_db *db, struct os_file *file,
+                                           const struct snapshot *snapshot);
+/* The functions of the connection are about to go. */
+void compression_leave(lsm_db *db);
 
 /* --- write_txn.c --- */
 /* WRITER alone, without a transaction: for flushing. Implies a read transaction. */
@@ -198,9 +234,45 @@ uint32_t db_next_toggle(lsm_db *db);
 /* Both trees to the file. Requires WRITER (held), takes WORKER. */
 int db_flush_trees(lsm_db *db, bool forget_log);
 
+/* For the background worker: a slice of about `bytes` of work, then a checkpoint if one is due. *more: come
+** again. LSM_BUSY: somebody else works. */
+LSM_MUST_USE int db_work_slice(lsm_db *db, uint32_t bytes, bool *more);
+/* Has nobody decided yet how the pages of the file are stored? */
+bool db_is_undecided(const lsm_db *db);
+
+/* --- background.c --- */
+/* Start the worker of the database, or use the one that runs. Before close: leave, before anything else is done;
+** the last one stops it. */
+LSM_MUST_USE int background_join(lsm_db *db);
+void background_leave(lsm_db *db);
+/* The rest is for connections with db->background. */
+/* There is something to do. Costs nothing if the worker knows. */
+void background_wake(lsm_db *db);
+/* What the worker failed with, once: noted, told to the log hook. */
+LSM_MUST_USE int background_error(lsm_db *db);
+/* Back-pressure: how much a write should wait (WRITER held; the newest version is read), and the wait (nothing held
+** that the worker needs). `turns` was taken before the version was read. */
+enum background_pressure { PRESSURE_NONE, PRESSURE_DELAY, PRESSURE_STOP };
+uint32_t background_turns(const lsm_db *db);
+enum background_pressure background_pressure(lsm_db *db);
+void background_delay(lsm_db *db, uint32_t turns);
+LSM_MUST_USE int background_wait(lsm_db *db, uint32_t turns);
+/* Keep the worker out of the way of work that the connection does itself. Nothing without a worker. */
+void background_hold(lsm_db *db);
+void background_let_go(lsm_db *db);
+
+/* --- recovered.c --- */
+/* Before a commit, if what recovery found may be in the cache of the system only. `state`: of the published
+** header. WRITER held. */
+LSM_MUST_USE int recovered_make_durable(lsm_db *db, const struct log_state *state);
+
 /* --- db_checkpoint.c --- */
 /* The newest snapshot into a meta page. Never under WORKER. `kb` may be NULL. */
 int db_checkpoint(lsm_db *db, uint32_t *kb);
+
+/* --- config.c --- */
+/* Block size of a database that this connection creates. */
+int db_block_size_kb(const lsm_db *db);
 
 /* --- db_cursor.c --- */
 void cursors_before_change(lsm_db *db); /* remember keys, mark stale */

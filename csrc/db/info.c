@@ -243,16 +243,21 @@ static int worker_text(lsm_db *db, int verb, lsm_i64 page, struct buffer *text) 
 
     rc = read_txn_begin(db); /* a read-only connection has a region only in a transaction */
     if (rc != LSM_OK) return rc;
+    background_hold(db);
     if (!have_lock && !db->config.read_only) {
         rc = shm_lock(db->shm, &db->locks, LOCK_WORKER, LSM_LOCK_EXCL);
         if (rc != LSM_OK) goto done;
         entered = true;
     }
-    rc = shm_load_snapshot(db->shm, words, &word_count);
-    if (rc == LSM_OK) rc = db_check_compression(db, words[3]);
-    if (rc == LSM_OK) {
-        rc = checkpoint_decode(words, word_count, pager_is_compressed(db->pager), db->env,
-                               &db->error, &snapshot);
+    if (have_lock && db->working) {
+        rc = snapshot_copy(&snapshot, &db->working->next); /* in the work hook: not published yet */
+    } else {
+        rc = shm_load_snapshot(db->shm, words, &word_count);
+        if (rc == LSM_OK) rc = db_check_compression(db, words[3]);
+        if (rc == LSM_OK) {
+            rc = checkpoint_decode(words, word_count, pager_is_compressed(db->pager), db->env,
+                                   &db->error, &snapshot);
+        }
     }
     if (rc != LSM_OK) goto done;
     switch (verb) {
@@ -276,6 +281,7 @@ static int worker_text(lsm_db *db, int verb, lsm_i64 page, struct buffer *text) 
 done:
     snapshot_release(&snapshot);
     if (entered) shm_unlock(db->shm, &db->locks, LOCK_WORKER);
+    background_let_go(db);
     read_txn_end_if_unused(db);
     return rc;
 }
@@ -324,30 +330,45 @@ int db_info_text(lsm_db *db, int verb, lsm_i64 page, char **out) {
     return db_report(db, rc);
 }
 
+/* Words of the newest snapshot, whatever the connection reads. */
+static int newest_words(lsm_db *db, uint32_t *words) {
+    uint32_t word_count;
+    return shm_load_snapshot(db->shm, words, &word_count);
+}
+
 static int64_t kilobytes(uint64_t bytes) {
     return (int64_t)((bytes + 1023) / 1024);
 }
 
 int db_info_number(lsm_db *db, int verb, int64_t *first, int64_t *second) {
+    uint32_t words[CHECKPOINT_WORDS_MAX];
     int rc;
 
     if (db->database == NULL) return LSM_MISUSE;
     error_clear(&db->error);
     rc = read_txn_begin(db);
-    if (rc == LSM_MISMATCH && verb == LSM_INFO_COMPRESSION_ID) rc = LSM_OK;
+    if (rc == LSM_MISMATCH && verb == LSM_INFO_COMPRESSION_ID) {
+        /* The one question that must be answered then: with the id, a program can find the functions. */
+        *first = db->compression_id;
+        return LSM_OK;
+    }
     if (rc != LSM_OK) return db_report(db, rc);
     switch (verb) {
         case LSM_INFO_NWRITE:
-            *first = (int64_t)pager_pages_written(db->pager);
+            *first = (int64_t)db->pages_written;
             break;
         case LSM_INFO_NREAD:
             *first = (int64_t)pager_pages_read(db->pager);
             break;
         case LSM_INFO_CHECKPOINT_SIZE: {
             struct checkpoint_facts facts;
+            *first = 0;
+            if (db->detached) break; /* what it reads is the checkpoint, and the log */
             database_facts(db->database, &facts);
-            *first = kilobytes((uint64_t)(db->snapshot.pages_written - facts.pages_written) *
-                               db->snapshot.page_size);
+            rc = newest_words(db, words);
+            if (rc == LSM_OK) {
+                *first = kilobytes((uint64_t)(words[8] - facts.pages_written) * words[7]);
+            }
             break;
         }
         case LSM_INFO_TREE_SIZE: {
@@ -360,7 +381,8 @@ int db_info_number(lsm_db *db, int verb, int64_t *first, int64_t *second) {
             break;
         }
         case LSM_INFO_COMPRESSION_ID:
-            *first = db->snapshot.compression_id;
+            rc = newest_words(db, words);
+            if (rc == LSM_OK) *first = words[3];
             break;
         default:
             rc = LSM_MISUSE;

@@ -12,28 +12,20 @@
 #define BEGIN_ATTEMPTS 10
 
 bool read_txn_is_open(const lsm_db *db) {
-    return db->slot >= 0;
+    return db->slot >= 0 || db->level_count > 0;
 }
 
-/* Compression functions that the database needs; a factory may supply them. */
-int db_check_compression(lsm_db *db, uint32_t compression_id) {
-    if (compression_id == LSM_COMPRESSION_EMPTY || compression_id == db->compress.iId) return LSM_OK;
-    if (db->factory.xFactory && !db->in_factory) {
-        db->in_factory = true;
-        (void)db->factory.xFactory(db->factory.pCtx, db, compression_id);
-        db->in_factory = false;
-        if (compression_id == db->compress.iId) return LSM_OK;
-    }
-    return error_note(&db->error, LSM_MISMATCH, "the database needs other compression functions");
-}
-
-/* Make `words` the snapshot read. */
+/* Make `words` the snapshot read; LSM_MISMATCH if the connection cannot read its pages. */
 int read_txn_use_snapshot(lsm_db *db, const uint32_t *words, uint32_t word_count) {
     struct snapshot snapshot = {0};
     struct level_notes *notes = NULL;
-    bool compressed = db->compress.xBound != NULL || words[3] > LSM_COMPRESSION_NONE;
+    bool compressed;
     int rc;
 
+    rc = db_check_compression(db, words[3]);
+    if (rc != LSM_OK) return rc;
+    /* As long as there is no level, the kind of the pages may change under us, and does not matter. */
+    compressed = words[6] == 0 ? db->compress.xBound != NULL : pager_is_compressed(db->pager);
     rc = checkpoint_decode(words, word_count, compressed, db->env, &db->error, &snapshot);
     if (rc != LSM_OK) return rc;
     rc = level_notes_new(db->env, &snapshot, &notes);
@@ -41,6 +33,7 @@ int read_txn_use_snapshot(lsm_db *db, const uint32_t *words, uint32_t word_count
         snapshot_release(&snapshot);
         return rc;
     }
+    if (db->store) level_notes_attach(notes, db->store, &snapshot, db->pager);
     level_notes_free(db->notes);
     snapshot_release(&db->snapshot);
     db->snapshot = snapshot;
@@ -54,11 +47,13 @@ int read_txn_use_snapshot(lsm_db *db, const uint32_t *words, uint32_t word_count
 void read_txn_refresh_view(lsm_db *db) {
     const struct tree_header *header = db->level_count > 0 ? &db->writer.header : &db->header;
 
+    if (db->slot < 0) return; /* who opens a read transaction makes the view */
     db->view.env = db->env;
     db->view.error = &db->error;
     db->view.pager = db->pager;
     db->view.snapshot = &db->snapshot;
     db->view.notes = db->notes;
+    db->view.store = db->store;
     db->view.live = memtree_live(db->shm, header);
     if (header->old_id != 0 && (uint64_t)header->old_log_field != db->snapshot.log.field) {
         db->view.old = memtree_old(db->shm, header);
@@ -83,14 +78,16 @@ static int try_begin(lsm_db *db, bool *done) {
         rc = shm_load_snapshot(db->shm, words, &word_count);
         if (rc != LSM_OK) return rc;
         rc = read_txn_use_snapshot(db, words, word_count);
-        if (rc != LSM_OK) return rc;
+    } else {
+        rc = db_check_compression(db, db->snapshot.compression_id);
     }
+    if (rc != LSM_OK) return rc;
     id = db->snapshot.id;
     rc = shm_reader_acquire(db->shm, &db->locks, db->header.used_id, db->header.next_id, id, &slot);
     if (rc == LSM_BUSY) return LSM_OK;
     if (rc != LSM_OK) return rc;
     /* Between the look and the lock things may have moved on: then the slot protects too little. */
-    if (!shm_tree_unchanged(db->shm, &db->header) || shm_snapshot_id(db->shm) != id) {
+    if (!shm_tree_current(db->shm, &db->header, copy) || shm_snapshot_id(db->shm) != id) {
         shm_reader_release(db->shm, &db->locks, slot);
         return LSM_OK;
     }
@@ -121,7 +118,6 @@ int read_txn_begin(lsm_db *db) {
     if (rc == LSM_OK && !done) {
         rc = error_note(&db->error, LSM_BUSY, "no reader slot");
     }
-    if (rc == LSM_OK) rc = db_check_compression(db, db->snapshot.compression_id);
     if (rc != LSM_OK) {
         if (db->slot >= 0) shm_reader_release(db->shm, &db->locks, db->slot);
         db->slot = -1;
@@ -139,6 +135,7 @@ int read_txn_begin(lsm_db *db) {
 
 void read_txn_end_if_unused(lsm_db *db) {
     if (db->slot < 0 || db->cursors || db->level_count > 0) return;
+    lookup_scratch_detach(&db->scratch); /* it may hold a page of this transaction */
     pager_reader_leave(db->pager);
     shm_reader_release(db->shm, &db->locks, db->slot);
     db->slot = -1;
@@ -160,10 +157,14 @@ int read_txn_advance(lsm_db *db, bool *advanced) {
     int slot;
     int rc;
 
-    assert(db->slot >= 0);
     *advanced = false;
     rc = shm_load_snapshot(db->shm, words, &word_count);
     if (rc != LSM_OK) return rc;
+    if (db->slot < 0) { /* a brief write transaction: it reads no pages */
+        rc = read_txn_use_snapshot(db, words, word_count);
+        *advanced = rc == LSM_OK;
+        return rc;
+    }
     rc = shm_reader_acquire(db->shm, &db->locks, db->header.used_id, header->next_id,
                             (int64_t)(((uint64_t)words[0] << 32) | words[1]), &slot);
     if (rc == LSM_BUSY) return LSM_OK; /* stay on the old one: it is still protected */

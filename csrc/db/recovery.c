@@ -57,7 +57,7 @@ int recover_region(lsm_db *db, struct os_file *file, struct os_file *log_file, s
         rc = os_file_size(log_file, &log_size);
         if (rc != LSM_OK) goto done;
     }
-    rc = checkpoint_load(db->env, file, log_size, db->compress.xBound != NULL, &db->error, &kind,
+    rc = checkpoint_load(db->env, file, log_size, compression_expects_packed(db), &db->error, &kind,
                          &snapshot, &meta_page);
     if (rc != LSM_OK) goto done;
     if (kind == CHECKPOINT_FOREIGN) {
@@ -67,15 +67,19 @@ int recover_region(lsm_db *db, struct os_file *file, struct os_file *log_file, s
     }
     if (kind == CHECKPOINT_EMPTY) {
         rc = snapshot_init_empty(&snapshot, db->env, (uint32_t)db->config.page_size,
-                                 (uint32_t)db->config.block_size_kb * 1024);
+                                 (uint32_t)db_block_size_kb(db) * 1024);
         if (rc != LSM_OK) goto done;
     }
+    rc = compression_start(db, &snapshot);
+    if (rc != LSM_OK) goto done;
     rc = pager_set_geometry(db->pager, snapshot.page_size, snapshot.block_size);
     if (rc != LSM_OK) {
         error_corrupt(&db->error, 1, "block smaller than four pages");
         goto done;
     }
     pager_set_block_limit(db->pager, snapshot.block_count);
+    if (kind == CHECKPOINT_FOUND) rc = compression_look_at_pages(db, file, &snapshot);
+    if (rc != LSM_OK) goto done;
 
     /* 2. The log, into an empty tree. */
     rc = memtree_format(shm, &header);

@@ -20,10 +20,18 @@ static struct database *registry_head;
 
 /* ------------------------------------------------------------------------- finding and making -- */
 
+/* Do two environments open the same file under the same path? */
+static bool same_file_system(const lsm_env *left, const lsm_env *right) {
+    return left == right ||
+           (left->xOpen == right->xOpen && left->pVfsCtx == right->pVfsCtx);
+}
+
 static struct database *find_by_path(lsm_env *env, const char *path) {
     struct database *database;
     for (database = registry_head; database; database = database->next) {
-        if (database->env == env && strcmp(database->path, path) == 0) return database;
+        if (same_file_system(database->env, env) && strcmp(database->path, path) == 0) {
+            return database;
+        }
     }
     return NULL;
 }
@@ -42,11 +50,13 @@ static struct database *find_by_file(lsm_env *env, const uint8_t *id, size_t siz
 
 static void database_free(struct database *database) {
     lsm_env *env = database->env;
-    struct os_file *parked = (struct os_file *)(void *)database->parked.data;
-    size_t i;
+    struct parked_file *parked;
 
-    for (i = 0; i < database->parked.size / sizeof *parked; i++) os_close(&parked[i]);
-    buffer_release(&database->parked);
+    while ((parked = database->parked) != NULL) {
+        database->parked = parked->next;
+        os_close(&parked->file);
+        memory_free(env, parked);
+    }
     os_close(&database->file);
     os_mutex_free(env, database->connect);
     os_mutex_free(env, database->facts_mutex);
@@ -55,15 +65,14 @@ static void database_free(struct database *database) {
     memory_free(env, database);
 }
 
-static int park(struct database *database, struct os_file *file) {
-    buffer_append(&database->parked, file, sizeof *file);
-    if (database->parked.rc != LSM_OK) {
-        int rc = database->parked.rc;
-        database->parked.rc = LSM_OK;
-        return rc;
-    }
+/* Keep `file` open as long as the database; `node` was made before the file was opened, so that nothing can
+** fail when closing is no longer possible. */
+static void park(struct database *database, struct parked_file **node, struct os_file *file) {
+    (*node)->file = *file;
+    (*node)->next = database->parked;
+    database->parked = *node;
+    *node = NULL;
     *file = (struct os_file){0};
-    return LSM_OK;
 }
 
 static int database_new(lsm_env *env, char *path, struct os_file *file, bool writable,
@@ -74,7 +83,6 @@ static int database_new(lsm_env *env, char *path, struct os_file *file, bool wri
 
     if (database == NULL) return LSM_NOMEM;
     database->env = env;
-    buffer_init(&database->parked, env);
     database->log_path = memory_allocate(env, path_size + sizeof LOG_SUFFIX);
     if (database->log_path == NULL) goto fail;
     memcpy(database->log_path, path, path_size);
@@ -99,6 +107,7 @@ int database_acquire(lsm_db *db, const char *name) {
     int flags = writable ? 0 : LSM_OPEN_READONLY;
     char *path = NULL;
     struct os_file file = {0};
+    struct parked_file *node = NULL;
     uint8_t id[FILE_ID_MAX];
     size_t id_size = 0;
     struct database *database;
@@ -106,8 +115,19 @@ int database_acquire(lsm_db *db, const char *name) {
 
     rc = os_full_path(env, name, &path);
     if (rc != LSM_OK) return rc;
+    node = memory_allocate_zero(env, sizeof *node);
+    if (node == NULL) {
+        memory_free(env, path);
+        return LSM_NOMEM;
+    }
     os_static_enter(REGISTRY_MUTEX);
     database = find_by_path(env, path);
+    if (database && database->env != env) {
+        /* Two environments, one file: neither may use the other's callbacks, and the locks of one process
+        ** do not exclude each other. */
+        rc = error_note(&db->error, LSM_BUSY, "the file is open through another environment");
+        goto done;
+    }
     if (database == NULL || (writable && !database->file_writable)) {
         rc = os_open(env, path, flags, &file);
         if (rc != LSM_OK) goto done;
@@ -129,14 +149,12 @@ int database_acquire(lsm_db *db, const char *name) {
         /* (I2): keep both descriptors; use the one that can do more. */
         if (writable && !database->file_writable) {
             struct os_file narrow = database->file;
-            rc = park(database, &narrow);
-            if (rc != LSM_OK) goto done;
+            park(database, &node, &narrow);
             database->file = file;
             database->file_writable = true;
             file = (struct os_file){0};
         } else {
-            rc = park(database, &file);
-            if (rc != LSM_OK) goto done;
+            park(database, &node, &file);
         }
     }
     database->references++;
@@ -144,6 +162,7 @@ int database_acquire(lsm_db *db, const char *name) {
 done:
     os_static_leave(REGISTRY_MUTEX);
     os_close(&file); /* only after a failure, when nobody has the file open */
+    memory_free(env, node);
     memory_free(env, path);
     return rc;
 }
@@ -190,7 +209,7 @@ static void unlock(struct database *database, int lock_no) {
 }
 
 static uint64_t mmap_limit(const lsm_db *db) {
-    if (db->compress.xBound || db->config.mmap == 0) return 0;
+    if (db->config.mmap == 0) return 0;
     if (db->config.mmap == 1) return UINT64_MAX;
     return (uint64_t)db->config.mmap * 1024;
 }
@@ -199,7 +218,7 @@ static int open_pager(lsm_db *db, struct database *database, struct pager **out)
     struct pager_config config = {
         .mmap_bytes = mmap_limit(db),
         .cache_bytes = (size_t)8 << 20,
-        .compress = db->compress.xBound ? &db->compress : NULL,
+        /* Compression comes when the checkpoint was read: compression_start. */
     };
     return pager_open(db->env, &database->file, &config, out);
 }
@@ -236,6 +255,8 @@ static int owner_start(lsm_db *db, struct database *database) {
     have_client = true;
     rc = open_pager(db, database, &database->pager);
     if (rc != LSM_OK) goto done;
+    rc = store_open(database->env, (uint64_t)db->config.memory_budget_kb * 1024, &database->store);
+    if (rc != LSM_OK) goto done;
     rc = shm_open_private(database->env, &database->shm);
     if (rc != LSM_OK) goto done;
     rc = open_log_for_recovery(database, &log_file);
@@ -245,12 +266,18 @@ static int owner_start(lsm_db *db, struct database *database) {
     if (rc != LSM_OK) goto done;
     database_set_facts(database, &facts);
     database->log_sync_failed = LSM_OK;
+    database->file_sync_failed = LSM_OK;
+    database->directory_synced = false;
+    atomic_store(&database->checkpoint_unproven, facts.snapshot_id != 0);
+    database->log_unproven = true;
 done:
     os_close(&log_file);
     if (rc != LSM_OK) {
         pager_close(database->pager);
+        store_close(database->store);
         shm_close(database->shm);
         database->pager = NULL;
+        database->store = NULL;
         database->shm = NULL;
         db->pager = NULL;
         if (have_client) unlock(database, LOCK_RWCLIENT0);
@@ -263,8 +290,10 @@ done:
 /* Nobody of this process uses the region any more. `connect` held. */
 static void owner_stop(struct database *database) {
     pager_close(database->pager);
+    store_close(database->store);
     shm_close(database->shm);
     database->pager = NULL;
+    database->store = NULL;
     database->shm = NULL;
     unlock(database, LOCK_RWCLIENT0);
     unlock(database, LOCK_DMS2);
@@ -280,9 +309,56 @@ int database_connect_writer(lsm_db *db) {
         database->writers++;
         db->shm = database->shm;
         db->pager = database->pager;
+        db->store = database->store;
     }
     os_mutex_leave(db->env, database->connect);
     return rc;
+}
+
+/*
+** Read transactions stay behind on the region, the log does not. The next writer goes on with the fields of the
+** header: they must name the place where recovery starts, in a log of which nothing else exists.
+*/
+static int point_header_to_checkpoint(struct database *database) {
+    uint32_t words[CHECKPOINT_WORDS_MAX];
+    uint32_t word_count;
+    struct tree_header header;
+    int64_t offset;
+    int rc;
+
+    rc = shm_load_tree(database->shm, &header, NULL);
+    if (rc == LSM_OK) rc = shm_load_snapshot(database->shm, words, &word_count);
+    if (rc != LSM_OK) return rc;
+    offset = (int64_t)((((uint64_t)words[9] << 32) | words[10]) >> 1);
+    memset(header.log_regions, 0, sizeof header.log_regions);
+    header.log_regions[2] = (struct log_region){offset, offset};
+    header.log_sum0 = words[11];
+    header.log_sum1 = words[12];
+    shm_publish_tree(database->shm, &header);
+    return LSM_OK;
+}
+
+/* Nobody is left: cut the file behind its last block. `log_gone`: durably. */
+static void cut_file(lsm_db *db, struct database *database, bool log_gone) {
+    uint32_t last_block = 0;
+    uint64_t size;
+    int rc = read_txn_begin(db);
+
+    if (rc != LSM_OK) return;
+    rc = freelist_last_used_block(db->env, db->pager, &db->snapshot, &db->error, &last_block);
+    size = (uint64_t)last_block * db->snapshot.block_size;
+    /* A database that never had a block becomes an empty file, without its checkpoint, but not while a log
+    ** may come back that only this checkpoint makes void. Any other keeps its meta pages. */
+    if (size == 0 && (db->snapshot.block_count > 0 || !log_gone)) size = 2 * META_PAGE_SIZE;
+    read_txn_end_if_unused(db);
+    if (rc == LSM_OK) rc = os_truncate(&database->file, size);
+    /* The next log begins with the sums of an empty database: the old checkpoint must not come back. */
+    if (rc == LSM_OK && size == 0 && db->config.safety != LSM_SAFETY_OFF) {
+        rc = os_sync(&database->file);
+    }
+    if (rc != LSM_OK) {
+        db_log(db, rc, "closing %s: unused space could not be cut off", database->path);
+    }
 }
 
 /*
@@ -294,15 +370,15 @@ static void last_writer_leaves(lsm_db *db, struct database *database) {
     struct tree_header header;
     bool alone = database->joined == 0;
     bool detached = database_has_detached_readers(database);
-    uint32_t last_block;
-    int copy;
+    bool log_gone = true;
     int rc;
 
-    rc = shm_load_tree(database->shm, &header, &copy);
+    rc = shm_load_tree(database->shm, &header, NULL);
     if (rc == LSM_OK && (header.old_id != 0 || header.live.root != 0)) {
         rc = db_flush_trees(db, alone && !detached);
     }
     if (rc == LSM_OK) rc = db_checkpoint(db, NULL);
+    if (rc == LSM_OK && !alone && !detached) rc = point_header_to_checkpoint(database);
     log_writer_release(&db->log);
     if (rc != LSM_OK) {
         db_log(db, rc, "closing %s: content could not be written to the file; it stays in the log",
@@ -311,26 +387,12 @@ static void last_writer_leaves(lsm_db *db, struct database *database) {
     }
     if (detached) return;
     rc = os_unlink(db->env, database->log_path);
+    if (rc != LSM_OK && rc != LSM_IOERR_NOENT) log_gone = false;
     if (rc == LSM_OK && os_sync_directory(db->env, database->log_path) != LSM_OK) {
+        log_gone = false;
         db_log(db, LSM_IOERR, "closing %s: its directory could not be synced", database->path);
     }
-    if (!alone) return;
-    rc = read_txn_begin(db);
-    if (rc != LSM_OK) return;
-    pager_reader_enter(db->pager);
-    rc = freelist_last_used_block(db->env, db->pager, &db->snapshot, &db->error, &last_block);
-    pager_reader_leave(db->pager);
-    if (rc == LSM_OK) {
-        uint64_t size = (uint64_t)last_block * db->snapshot.block_size;
-        /* A database that never had a block becomes an empty file; any other keeps its meta pages. */
-        if (db->snapshot.block_count > 0 && size == 0) size = 2 * META_PAGE_SIZE;
-        read_txn_end_if_unused(db);
-        if (os_truncate(&database->file, size) != LSM_OK) {
-            db_log(db, LSM_IOERR, "closing %s: unused space could not be cut off", database->path);
-        }
-    } else {
-        read_txn_end_if_unused(db);
-    }
+    if (alone) cut_file(db, database, log_gone);
 }
 
 void database_disconnect_writer(lsm_db *db) {
@@ -357,6 +419,7 @@ void database_disconnect_writer(lsm_db *db) {
     os_mutex_leave(db->env, database->connect);
     db->shm = NULL;
     db->pager = NULL;
+    db->store = NULL;
 }
 
 /* ------------------------------------------------------------------------------ read-only side -- */
@@ -367,6 +430,7 @@ static bool join_region(lsm_db *db, struct database *database) {
     database->joined++;
     db->shm = database->shm;
     db->pager = database->pager;
+    db->store = database->store;
     db->joined = true;
     return true;
 }
@@ -380,16 +444,16 @@ static int detach(lsm_db *db, struct database *database) {
     bool have_rotrans = database->detached > 0;
     int rc;
 
-    if (!have_rotrans) {
-        rc = os_lock(&database->file, LOCK_DMS1, LSM_LOCK_SHARED);
-        if (rc != LSM_OK) return rc;
-        /* A read-write client elsewhere: its changes are where we cannot see them. */
-        rc = os_test_lock(&database->file, LOCK_RWCLIENT0, RWCLIENT_COUNT, LSM_LOCK_SHARED);
-        if (rc == LSM_OK) rc = os_test_lock(&database->file, LOCK_DMS2, 1, LSM_LOCK_SHARED);
-        if (rc == LSM_OK) rc = os_lock(&database->file, LOCK_ROTRANS, LSM_LOCK_SHARED);
-        unlock(database, LOCK_DMS1);
-        if (rc != LSM_OK) return rc;
+    rc = os_lock(&database->file, LOCK_DMS1, LSM_LOCK_SHARED);
+    if (rc != LSM_OK) return error_note(&db->error, rc, "another process opens or closes the file");
+    /* A read-write client elsewhere: its changes are where we cannot see them. */
+    rc = os_test_lock(&database->file, LOCK_RWCLIENT0, RWCLIENT_COUNT, LSM_LOCK_SHARED);
+    if (rc == LSM_OK) rc = os_test_lock(&database->file, LOCK_DMS2, 1, LSM_LOCK_SHARED);
+    if (rc == LSM_OK && !have_rotrans) {
+        rc = os_lock(&database->file, LOCK_ROTRANS, LSM_LOCK_SHARED);
     }
+    unlock(database, LOCK_DMS1);
+    if (rc != LSM_OK) return error_note(&db->error, rc, "another process has the database open");
     rc = open_pager(db, database, &pager);
     if (rc != LSM_OK) goto done;
     rc = shm_open_private(db->env, &shm);
@@ -438,6 +502,7 @@ void database_reader_leave(lsm_db *db) {
         if (--database->detached == 0) unlock(database, LOCK_ROTRANS);
     }
     db->pager = NULL;
+    db->store = NULL;
     db->shm = NULL;
     os_mutex_leave(db->env, database->connect);
 }
@@ -458,5 +523,6 @@ void database_facts(struct database *database, struct checkpoint_facts *out) {
 void database_set_facts(struct database *database, const struct checkpoint_facts *facts) {
     os_mutex_enter(database->env, database->facts_mutex);
     database->facts = *facts;
+    atomic_store(&database->facts_id, facts->snapshot_id);
     os_mutex_leave(database->env, database->facts_mutex);
 }

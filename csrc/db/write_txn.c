@@ -11,6 +11,8 @@
 #include "base/memory.h"
 #include "db/db_internal.h"
 
+#define MARKS_MAX (1u << 23) /* nesting levels; keeps sizes in 32 bits */
+
 static void header_set_log(struct tree_header *header, const struct log_state *state) {
     header->log_sum0 = state->sum0;
     header->log_sum1 = state->sum1;
@@ -30,6 +32,7 @@ static int reserve_marks(lsm_db *db, uint32_t count) {
     uint32_t capacity = db->mark_capacity ? db->mark_capacity : 4;
 
     if (count <= db->mark_capacity) return LSM_OK;
+    if (count > MARKS_MAX) return LSM_NOMEM;
     while (capacity < count) capacity *= 2;
     marks = memory_reallocate(db->env, db->marks, capacity * sizeof *marks);
     if (marks == NULL) return LSM_NOMEM;
@@ -65,20 +68,6 @@ static int repair_if_needed(lsm_db *db) {
     return LSM_OK;
 }
 
-/* After a failed sync of the log: FULL means nothing until a checkpoint covers all. */
-static int heal_log(lsm_db *db) {
-    struct database *database = db->database;
-    int rc;
-
-    if (database->log_sync_failed == LSM_OK || db->config.safety != LSM_SAFETY_FULL) return LSM_OK;
-    if (db->cursors) return database->log_sync_failed; /* they pin what would have to be dropped */
-    rc = db_flush_trees(db, false);
-    if (rc == LSM_OK) rc = db_checkpoint(db, NULL);
-    if (rc != LSM_OK) return database->log_sync_failed;
-    database->log_sync_failed = LSM_OK;
-    return LSM_OK;
-}
-
 /* A spent old tree (its content is in the snapshot read) leaves the header. */
 static void drop_spent_tree(lsm_db *db) {
     struct tree_header *header = &db->writer.header;
@@ -106,10 +95,61 @@ static int read_newest(lsm_db *db) {
     return error_note(&db->error, LSM_BUSY, "a cursor of this connection reads an older version");
 }
 
-/* Take WRITER, as a reader of the newest version, with a dead writer's traces mended. */
-int write_txn_lock(lsm_db *db) {
+/* After a failed sync of the log: FULL means nothing until a checkpoint covers all. */
+static int heal_log(lsm_db *db) {
+    struct database *database = db->database;
     int rc;
 
+    if (LSM_LIKELY(database->log_sync_failed == LSM_OK) || db->config.safety != LSM_SAFETY_FULL) {
+        return LSM_OK;
+    }
+    if (db->cursors) return database->log_sync_failed; /* they pin what would have to be dropped */
+    background_hold(db);
+    rc = db_flush_trees(db, false);
+    if (rc == LSM_OK) rc = db_checkpoint(db, NULL);
+    background_let_go(db);
+    if (rc != LSM_OK) return database->log_sync_failed;
+    database->log_sync_failed = LSM_OK;
+    return read_newest(db);
+}
+
+/* With WRITER held and the newest version read, a newer snapshot has the same content: cursors move to it, so that
+** they pin nothing that a worker waits for, and a spent old tree can go. */
+static int read_newest_snapshot(lsm_db *db) {
+    bool advanced;
+
+    if (shm_snapshot_id(db->shm) == db->snapshot.id) return LSM_OK;
+    cursors_before_change(db);
+    return read_txn_advance(db, &advanced);
+}
+
+/*
+** A transaction of one change looks at nothing but the tree it changes, which only the holder of WRITER can take
+** apart. So it needs no reader slot, if the version that the connection knows is the newest and in order.
+** *done = false: take the long way.
+*/
+static int lock_brief(lsm_db *db, bool *done) {
+    int rc;
+
+    *done = false;
+    if (!db->brief || db->slot >= 0 || !db->attached || db->snapshot.id == 0) return LSM_OK;
+    rc = shm_lock(db->shm, &db->locks, LOCK_WRITER, LSM_LOCK_EXCL);
+    if (rc != LSM_OK) return error_note(&db->error, rc, "another connection writes");
+    if (shm_tree_settled(db->shm, &db->header) && shm_snapshot_id(db->shm) == db->snapshot.id) {
+        rc = db_check_compression(db, db->snapshot.compression_id);
+        *done = rc == LSM_OK;
+    }
+    if (!*done) shm_unlock(db->shm, &db->locks, LOCK_WRITER);
+    return rc;
+}
+
+/* Take WRITER, as a reader of the newest version, with a dead writer's traces mended. */
+int write_txn_lock(lsm_db *db) {
+    bool done;
+    int rc;
+
+    rc = lock_brief(db, &done);
+    if (rc != LSM_OK || done) return rc;
     rc = read_txn_begin(db);
     if (rc != LSM_OK) return rc;
     rc = shm_lock(db->shm, &db->locks, LOCK_WRITER, LSM_LOCK_EXCL);
@@ -118,9 +158,9 @@ int write_txn_lock(lsm_db *db) {
         read_txn_end_if_unused(db);
         return rc;
     }
-    db->locks.thread_id = os_thread_id();
     rc = repair_if_needed(db);
     if (rc == LSM_OK) rc = read_newest(db);
+    if (rc == LSM_OK) rc = read_newest_snapshot(db);
     if (rc != LSM_OK) write_txn_unlock(db);
     return rc;
 }
@@ -134,16 +174,43 @@ void write_txn_unlock(lsm_db *db) {
 ** the system, so it is made only when there is something to gain. */
 static int begin_log(lsm_db *db) {
     struct log_reclaim reclaim = {0};
-    struct checkpoint_facts facts;
 
-    database_facts(db->database, &facts);
-    if (facts.snapshot_id > db->log_state.reclaim_id &&
+    if (atomic_load_explicit(&db->database->facts_id, memory_order_relaxed) >
+            db->log_state.reclaim_id &&
         !database_has_detached_readers(db->database)) {
+        struct checkpoint_facts facts;
+        database_facts(db->database, &facts);
         reclaim.snapshot_id = facts.snapshot_id;
         reclaim.offset = facts.log_offset;
     }
     return log_writer_begin(&db->log, &db->log_state, &reclaim,
                             db->config.safety == LSM_SAFETY_FULL);
+}
+
+/* write_txn_lock for a connection that leaves work to the background: not before there is room in memory. */
+static int lock_with_room(lsm_db *db) {
+    enum background_pressure pressure;
+    bool delayed = false;
+    uint32_t turns;
+    int rc;
+
+    for (;;) {
+        rc = background_error(db);
+        if (rc != LSM_OK) return rc;
+        turns = background_turns(db);
+        rc = write_txn_lock(db);
+        if (rc != LSM_OK) return rc;
+        pressure = background_pressure(db);
+        if (pressure == PRESSURE_NONE || (pressure == PRESSURE_DELAY && delayed)) return LSM_OK;
+        write_txn_unlock(db);
+        if (pressure == PRESSURE_DELAY) {
+            background_delay(db, turns);
+            delayed = true;
+        } else {
+            rc = background_wait(db, turns);
+            if (rc != LSM_OK) return rc;
+        }
+    }
 }
 
 int write_txn_begin(lsm_db *db, uint32_t levels) {
@@ -158,14 +225,15 @@ int write_txn_begin(lsm_db *db, uint32_t levels) {
         open_levels(db, levels);
         return LSM_OK;
     }
-    rc = write_txn_lock(db);
+    rc = db->background ? lock_with_room(db) : write_txn_lock(db);
     if (rc != LSM_OK) return rc;
     db->dropped_old = false;
     db->txn_rc = LSM_OK;
     rc = heal_log(db);
-    if (rc == LSM_OK) rc = read_newest(db);
     if (rc != LSM_OK) goto failed;
     log_state_from_header(&db->log_state, &db->header);
+    rc = recovered_make_durable(db, &db->log_state);
+    if (rc != LSM_OK) goto failed;
     db->logging = db->config.use_log != 0;
     if (db->logging) {
         rc = begin_log(db);
@@ -214,18 +282,26 @@ static int commit_all(lsm_db *db) {
     uint64_t limit = (uint64_t)db->config.autoflush_kb * 1024;
     struct log_state state;
     bool frozen = false;
+    bool over;   /* there is something to flush */
+    bool worker; /* the background does it */
     int rc;
 
-    if (db->txn_rc != LSM_OK) {
-        rc = db->txn_rc;
+    rc = db->txn_rc;
+    if (rc == LSM_OK && db->background) rc = background_error(db);
+    if (rc != LSM_OK) {
         (void)!write_txn_rollback_all(db);
         return rc;
     }
     if (db->logging) {
         bool full = db->config.safety == LSM_SAFETY_FULL;
-        rc = log_writer_commit(&db->log, full, &state);
+        /* FULL may have been chosen since the transaction began. */
+        rc = full ? db->database->log_sync_failed : LSM_OK;
+        if (rc == LSM_OK) rc = recovered_make_durable(db, &db->log_state);
+        if (rc == LSM_OK) {
+            rc = log_writer_commit(&db->log, full, &state);
+            if (full && db->log.sync_failed) db->database->log_sync_failed = rc;
+        }
         if (rc != LSM_OK) {
-            if (full) db->database->log_sync_failed = rc;
             (void)!write_txn_rollback_all(db);
             return rc;
         }
@@ -236,16 +312,17 @@ static int commit_all(lsm_db *db) {
     }
     publish(db);
     read_txn_refresh_view(db);
+    over = frozen || db->header.live.byte_count > limit;
+    worker = db->background && !db_is_undecided(db);
     rc = LSM_OK;
-    if (frozen && db->config.autowork) {
+    if (worker && over) background_wake(db);
+    if (db->background ? over && !worker : frozen && db->config.autowork) {
         rc = db_autowork(db, 1);
     } else if (db->dropped_old) {
         shm_reader_offer(db->shm, &db->locks, db->header.used_id, db->snapshot.id);
     }
     write_txn_unlock(db);
-    if (!db->config.autowork && db->work_hook && db->header.live.byte_count > limit) {
-        db->work_hook(db, db->work_context);
-    } else if (frozen && !db->config.autowork && db->work_hook) {
+    if (over && !db->config.autowork && !db->background && db->work_hook) {
         db->work_hook(db, db->work_context);
     }
     return rc;
@@ -356,7 +433,7 @@ static int work_for_growth(lsm_db *db, uint32_t before) {
     uint64_t quant = (uint64_t)db->page_size * 32;
     uint64_t steps;
 
-    if (!db->config.autowork) return LSM_OK;
+    if (!db->config.autowork || db->background) return LSM_OK;
     if (quant > autoflush) quant = autoflush > db->page_size ? autoflush : db->page_size;
     steps = after / quant - before / quant;
     return steps && after > before ? db_autowork(db, (uint32_t)steps * 32) : LSM_OK;
@@ -372,9 +449,13 @@ static int apply_change(lsm_db *db, const struct change *change) {
     if (!implicit && db->txn_rc != LSM_OK) return db->txn_rc;
     error_clear(&db->error);
     if (implicit) {
+        db->brief = true;
         rc = write_txn_begin(db, 1);
-        if (rc != LSM_OK) goto done;
+        db->brief = false;
+    } else {
+        rc = db->background ? background_error(db) : LSM_OK;
     }
+    if (rc != LSM_OK) goto done; /* nothing was done */
     cursors_before_change(db);
     before = db->writer.header.live.byte_count;
     rc = db->logging ? log_change(db, change) : LSM_OK;

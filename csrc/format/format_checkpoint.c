@@ -1,7 +1,7 @@
 /*
 ** format_checkpoint.c — the checkpoint blob, decoded, encoded, and the memory of its decoded form.
 **
-** FORMAT      u32 words, big-endian in a meta page, at most 1016. 64 bits = two words, high one first.
+** FORMAT      u32 words, big-endian in a meta page, at most 1016. 64 bits = two words, high first.
 **
 **     WORD      MEANING
 **     0, 1      snapshot id
@@ -221,7 +221,7 @@ static int decode_merge(struct word_reader *in, const struct geometry *geometry,
         (!split_found && merge->input_count == level->right_count)) {
         return error_corrupt(error, merge->split_page, "checkpoint: split key outside the inputs");
     }
-    /* 0 = no pointer known. What is stored is only a hint for readers, but it goes to a page footer. */
+    /* 0 = none known. Readers judge it before they follow it; but it will go to a signed field. */
     if (merge->current_pointer > INT64_MAX) {
         return error_corrupt(error, 0, "checkpoint: illegal current pointer of a merge");
     }

@@ -1,8 +1,8 @@
 /*
 ** format_record.c — heads of records and cells of index pages.
 **
-** FORMAT      see format_record.h. A record of the free list (RECORD_SYSTEM) has a 4-byte key and, with
-**             INSERT, an 8-byte value.
+** FORMAT      see format_record.h. A record of the free list (RECORD_SYSTEM) has a 4-byte key and,
+**             with INSERT, an 8-byte value.
 ** INVARIANTS  (I1) A head that was given out lies inside [at, end) and its lengths are below 2^31.
 **             (I2) INSERT and POINT_DELETE exclude each other; SEPARATOR stands alone.
 */

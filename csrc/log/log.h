@@ -40,7 +40,7 @@ struct log_mark {
     uint64_t jump_from;       /* the skip jump of this transaction known at that time, 0 = none */
     uint64_t jump_to;
     uint64_t span_start;      /* for the limit on unsummed bytes */
-    bool key_seen;
+    bool key_seen;            /* see log_writer */
 };
 
 struct log_writer {
@@ -64,7 +64,8 @@ struct log_writer {
     uint64_t jump_to;
     uint64_t file_end_zeroed; /* zeros written ahead up to here (0 = no preallocation) */
     bool directory_synced;
-    bool key_seen;            /* this transaction has a record that readers of an empty key need before it */
+    bool sync_failed;         /* the last commit failed in a sync: what is in the file is unknown */
+    bool key_seen;            /* an empty key may follow without padding in front */
 };
 
 void log_writer_init(struct log_writer *writer, lsm_env *env, const char *path);

@@ -22,8 +22,8 @@
 /* Are the regions possible? Requires nothing: they come from shared memory. */
 bool log_state_is_sound(const struct log_state *state);
 
-/* Give up what lies before the checkpoint's position, if the checkpoint is newer than the last one used. A
-** position in no region changes nothing. */
+/* Give up what lies before the checkpoint's position, if the checkpoint is newer than the last one
+** used. A position in no region changes nothing. */
 void log_state_reclaim(struct log_state *state, const struct log_reclaim *reclaim);
 
 /* Should writing go back to offset 0? */
@@ -32,12 +32,12 @@ bool log_state_must_wrap(const struct log_state *state);
 /* Region 2, longer by the wrap record, becomes region 0. */
 void log_state_wrap(struct log_state *state);
 
-/* The area that region 2, written from `offset` on, must jump over: first byte to spare and first byte behind.
-** Both 0 if there is none. */
+/* The area that region 2, written from `offset` on, must jump over: first byte to spare and first
+** byte behind. Both 0 if there is none. */
 void log_state_skip_area(const struct log_state *state, uint64_t offset, uint32_t alignment,
                          uint64_t *from, uint64_t *to);
 
-/* A skip jump ended at `jump_end` and led to `target`: region 2 becomes region 1 and starts anew. */
+/* A skip jump ended at `jump_end` and led to `target`: region 2 becomes region 1, starts anew. */
 void log_state_skip(struct log_state *state, uint64_t jump_end, uint64_t target);
 
 /* The same as recovery meets it: whether it was a wrap or a skip shows in where region 2 began. */

@@ -1,15 +1,18 @@
 /*
 ** log_recover.c — read the log from a checkpoint's position and hand out the committed operations.
 **
-** Two passes. The first only checks: it counts the valid COMMITs and notes the regions at the last one. The second
-** reads the same bytes again and calls the sink until that many COMMITs have gone by. So the sink never sees
-** an operation that is not committed, and nothing but one record's key and value is ever held in memory.
+** Two passes. The first only checks: it counts the valid COMMITs and notes the regions at the last
+** one. The second reads the same bytes again and calls the sink until that many COMMITs have gone
+** by. So the sink never sees an operation that is not committed, and nothing but one record's key
+** and value is ever held in memory.
 **
 ** FORMAT      records: format_log.h; the sum: checksum.c.
-** INVARIANTS  (I1) A body is buffered only in the second pass, that is, after a COMMIT behind it was valid.
-**             (I2) Every byte is read at most once per pass and attempt: there are at most two jumps.
-** ERRORS      What does not decode, or whose sum differs, is where the log ends: no error. LSM_IOERR if the file
-**             differs between the passes.
+** INVARIANTS  (I1) A body is buffered only in the second pass, that is, after a COMMIT behind it
+**             was valid.
+**             (I2) Every byte is read at most once per pass and attempt: there are at most two
+**             jumps.
+** ERRORS      What does not decode, or whose sum differs, is where the log ends: no error.
+**             LSM_IOERR if the file differs between the passes.
 ** COST        reads of 64 KB; memory for that and the largest record
 */
 #include "base/bytes.h"
@@ -19,7 +22,7 @@
 #define READ_SIZE 65536
 #define LENGTH_MAX 0x7fffffffu          /* of a key or value */
 #define JUMPS_MAX 2
-#define PAD_MAX_UNKNOWN (1u << 24)      /* longest padding believed when the size of the file is not known */
+#define PAD_MAX_UNKNOWN (1u << 24)      /* longest padding believed in a file of unknown size */
 
 struct log_reader {
     struct os_file *file;
@@ -44,7 +47,7 @@ struct log_record {
     uint64_t pad_size;
 };
 
-/* ------------------------------------------------------------------------------------- reader -- */
+/* ------------------------------------------------------------------------------------ reader -- */
 
 static uint64_t reader_position(const struct log_reader *reader) {
     return reader->base + reader->at;
@@ -160,7 +163,7 @@ static void reader_skip(struct log_reader *reader, uint64_t size) {
     }
 }
 
-/* `size` bytes in one piece: in the reader's own buffer, if they are all there, else in `scratch`. */
+/* `size` bytes in one piece: in the reader's own buffer, if they are all there, else `scratch`. */
 static int reader_body(struct log_reader *reader, uint64_t size, struct buffer *scratch,
                        const uint8_t **out) {
     uint8_t *to;
@@ -189,7 +192,7 @@ static int reader_body(struct log_reader *reader, uint64_t size, struct buffer *
     return LSM_OK;
 }
 
-/* ------------------------------------------------------------------------------------ records -- */
+/* ----------------------------------------------------------------------------------- records -- */
 
 static bool read_lengths(struct log_reader *reader, bool two, bool with_sum,
                          struct log_record *out) {
@@ -258,7 +261,7 @@ static bool read_record(struct log_reader *reader, struct log_record *out) {
     return true;
 }
 
-/* ------------------------------------------------------------------------------------- passes -- */
+/* ------------------------------------------------------------------------------------ passes -- */
 
 /* First pass: `state` and `commit_count` are those at the last valid COMMIT. */
 static int count_commits(struct log_reader *reader, uint64_t offset, struct checksum sum,
@@ -363,8 +366,8 @@ int log_recover(lsm_env *env, struct os_file *file, const struct log_position *p
         goto done;
     }
 
-    /* A checkpoint's position leads nowhere when the log was deleted after it and begun anew: then the new log
-    ** starts at 0, with the sum of that position. */
+    /* A checkpoint's position leads nowhere when the log was deleted after it and begun anew: then
+    ** the new log starts at 0, with the sum of that position. */
     if (offset < LOG_OFFSET_MAX) {
         rc = count_commits(&reader, offset, sum, &state, &commits);
         if (rc != LSM_OK) goto done;

@@ -1,10 +1,10 @@
 /*
 ** log_region.c — which part of the log file is in use, and where the next transaction may write.
 **
-** INVARIANTS  (I1) Bytes from the newest checkpoint's position to the end of region 2, in reading order, are
-**             never offered for writing.
-**             (I2) At most two jumps lie between that position and the end: a wrap needs regions 0 and 1
-**             empty, a skip needs region 1 empty. Readers stop at a third.
+** INVARIANTS  (I1) Bytes from the newest checkpoint's position to the end of region 2, in reading
+**             order, are never offered for writing.
+**             (I2) At most two jumps lie between that position and the end: a wrap needs regions 0
+**             and 1 empty, a skip needs region 1 empty. Readers stop at a third.
 ** COST        no I/O, no allocation
 */
 #include "log/log_internal.h"
@@ -33,7 +33,8 @@ void log_state_reclaim(struct log_state *state, const struct log_reclaim *reclai
     int i;
 
     if (reclaim->snapshot_id <= state->reclaim_id) return;
-    /* Offset 0 is in no unused region, though (0, 0) looks like it; region 2 may be empty and current. */
+    /* Offset 0 is in no unused region, though (0, 0) looks like it; region 2 may be empty and
+    ** current. */
     for (owner = 0; owner < 3; owner++) {
         if (owner < 2 && region_is_unused(&state->regions[owner])) continue;
         if (region_contains(&state->regions[owner], reclaim->offset)) break;
@@ -45,14 +46,15 @@ void log_state_reclaim(struct log_state *state, const struct log_reclaim *reclai
 }
 
 /*
-** A wrap pays when the space in front of region 2 is worth it. Later the writer may have to jump over what is now
-** region 2, and a jump target must stay below 2^31. So a log that has grown beyond that wraps only when so much
-** room lies in front that a checkpoint surely comes first.
+** A wrap pays when the space in front of region 2 is worth it. Later the writer may have to jump
+** over what is now region 2, and a jump target must stay below 2^31. So a log that has grown beyond
+** that wraps only when so much room lies in front that a checkpoint surely comes first.
 */
 bool log_state_must_wrap(const struct log_state *state) {
     const struct log_region *current = &state->regions[2];
 
-    if (!region_is_unused(&state->regions[0]) || !region_is_unused(&state->regions[1])) return false;
+    if (!region_is_unused(&state->regions[0])) return false;
+    if (!region_is_unused(&state->regions[1])) return false;
     if (current->start < LOG_WRAP_AFTER) return false;
     if (current->start >= LOG_WRAP_FAR) return true;
     return current->end < (int64_t)LOG_TARGET_MAX - 65536 * 2; /* a sector, at most */

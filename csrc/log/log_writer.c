@@ -11,27 +11,28 @@
 **                 +----------+----------+-----+----+
 **                 offset                summed     offset + pending.size = position
 **
-**     A span is everything since the last stored sum, jumps followed. It is padded with zeros, not in the file,
-**     when its sum is stored. Worked examples: part of the unit test.
+**     A span is everything since the last stored sum, jumps followed. It is padded with zeros, not
+**     in the file, when its sum is stored. Worked examples: part of the unit test.
 **
 ** INVARIANTS  (I1) pending.data[0] is the first byte of a group of 8 of its span.
 **             (I2) Between calls `summed` covers all whole groups of `pending`.
-**             (I3) A record without sum ends at most LOG_UNSUMMED_MAX bytes after the last stored sum:
-**             other readers take a longer one for the end of the log. Counted modulo 2^64, since a jump
-**             moves `span_start` to where the span would have begun without it.
+**             (I3) A record without sum ends at most LOG_UNSUMMED_MAX bytes after the last stored
+**             sum: other readers take a longer one for the end of the log. Counted modulo 2^64,
+**             since a jump moves `span_start` to where the span would have begun without it.
 **             (I4) While skip_from > position, position + LOG_JUMP_ROOM <= the start of region 0.
 **             (I5) `published` is what the log is, and stays, until a commit has succeeded.
-** ERRORS      The first failed write, or lack of memory, makes the writer `failed`: a hole may be in the file
-**             where records should be, so nothing but a full rollback is accepted. A failed commit has rolled
-**             back. Its COMMIT may be in the file nevertheless: the caller does not know whether a crash
-**             brings the transaction back, all of it or nothing. The next transaction overwrites it.
-** COST        one write per commit, one more per 32 KB of small records or large value. With sync: one
-**             sync, of a file whose size mostly does not change (see write_ahead).
+** ERRORS      The first failed write, or lack of memory, makes the writer `failed`: a hole may be
+**             in the file where records should be, so nothing but a full rollback is accepted. A
+**             failed commit has rolled back. Its COMMIT may be in the file nevertheless: the caller
+**             does not know whether a crash brings the transaction back, all of it or nothing. The
+**             next transaction overwrites it.
+** COST        one write per commit, one more per 32 KB of small records or large value. With sync:
+**             one sync, of a file whose size mostly does not change (see write_ahead).
 */
 #include "base/bytes.h"
 #include "log/log_internal.h"
 
-#define PIECE_SIZE (1u << 20)           /* bodies of records go to the file in pieces of about this size */
+#define PIECE_SIZE (1u << 20)           /* bodies go to the file in pieces of about this size */
 #define PENDING_KEPT (1u << 18)         /* buffer space kept from one transaction to the next */
 #define COMMIT_SIZE (1 + LOG_SUM_SIZE)
 #define PAD2_MAX 200                    /* bytes of one sector pad */
@@ -54,7 +55,7 @@ void log_writer_release(struct log_writer *writer) {
     *writer = (struct log_writer){.env = writer->env, .path = writer->path};
 }
 
-/* ------------------------------------------------------------------------------------- basics -- */
+/* ------------------------------------------------------------------------------------ basics -- */
 
 /* Where the next byte goes. */
 static uint64_t position(const struct log_writer *writer) {
@@ -139,7 +140,8 @@ static void append_pad(struct log_writer *writer, size_t size, uint8_t filler) {
 }
 
 /*
-** Make sure that `size` more bytes, and a JUMP behind them, fit before region 0; otherwise jump over it now.
+** Make sure that `size` more bytes, and a JUMP behind them, fit before region 0; otherwise jump
+** over it now.
 **
 **     ... records | PAD | JUMP skip_to |.....[ region 0 ].| records ...
 **                                      jump_from            jump_to
@@ -173,7 +175,7 @@ static int make_room(struct log_writer *writer, uint64_t size, bool *jumped) {
     return LSM_OK;
 }
 
-/* -------------------------------------------------------------------------------- transaction -- */
+/* ------------------------------------------------------------------------------- transaction -- */
 
 int log_writer_begin(struct log_writer *writer, const struct log_state *published,
                      const struct log_reclaim *reclaim, bool sector_aligned) {
@@ -243,7 +245,7 @@ static void end_transaction(struct log_writer *writer) {
     buffer_reset(&writer->pending);
 }
 
-/* ------------------------------------------------------------------------------------- records -- */
+/* ----------------------------------------------------------------------------------- records -- */
 
 /* The bytes of a key or value; long ones do not stay in memory as a whole. */
 static int append_body(struct log_writer *writer, struct slice body) {
@@ -275,8 +277,8 @@ static int append_record(struct log_writer *writer, enum log_record_type type, s
     size = 1 + varint_size(first.size) + LOG_SUM_SIZE + (uint64_t)first.size;
     if (second) size += varint_size(second->size) + (uint64_t)second->size;
 
-    /* LSM1 gives an empty key that is the first thing it replays a wrong value; replay may start with any
-    ** transaction. One padding byte in front is enough to prevent that. */
+    /* LSM1 gives an empty key that is the first thing it replays a wrong value; replay may start
+    ** with any transaction. One padding byte in front is enough to prevent that. */
     pad = first.size == 0 && !writer->key_seen;
     if (pad) size += 3;
     rc = make_room(writer, size, &jumped);
@@ -312,7 +314,7 @@ int log_writer_delete_range(struct log_writer *writer, struct slice key1, struct
     return append_record(writer, LOG_DELETE_RANGE, key1, &key2);
 }
 
-/* ---------------------------------------------------------------------------------- savepoints -- */
+/* -------------------------------------------------------------------------------- savepoints -- */
 
 void log_writer_mark(const struct log_writer *writer, struct log_mark *mark) {
     size_t tail_size = writer->pending.size - writer->summed;
@@ -338,8 +340,8 @@ int log_writer_rollback_to(struct log_writer *writer, const struct log_mark *mar
         writer->pending.size = (size_t)(mark->offset - writer->offset);
         writer->summed = (size_t)(group - writer->offset);
     } else {
-        /* In the file already, perhaps on the other side of a jump. The group's bytes are written again,
-        ** unchanged; what follows replaces the undone records. */
+        /* In the file already, perhaps on the other side of a jump. The group's bytes are written
+        ** again, unchanged; what follows replaces the undone records. */
         buffer_reset(&writer->pending);
         buffer_append(&writer->pending, mark->tail, mark->tail_size);
         if (writer->pending.rc != LSM_OK) return fail(writer, writer->pending.rc);
@@ -354,17 +356,18 @@ int log_writer_rollback_to(struct log_writer *writer, const struct log_mark *mar
     return LSM_OK;
 }
 
-/* -------------------------------------------------------------------------------------- commit -- */
+/* ------------------------------------------------------------------------------------ commit -- */
 
 /*
-** Zeros behind the end of the log, so that the next commits do not change the size of the file and their sync
-** has only data to write. A zero ends the log for every reader. The zeros are really written: space that is only
-** reserved costs a change of metadata when it is first used.
+** Zeros behind the end of the log, so that the next commits do not change the size of the file and
+** their sync has only data to write. A zero ends the log for every reader. The zeros are really
+** written: space that is only reserved costs a change of metadata when it is first used.
 **
 **     before   [ region 2 ........ COMMIT ]
 **     after    [ region 2 ........ COMMIT ] 0 0 0 0 0 0 0 0 0 0 0 0
 **
-** Only behind everything in use. Failure is no reason to fail the commit: it means only that we do without.
+** Only behind everything in use. Failure is no reason to fail the commit: it means only that we do
+** without.
 */
 static void write_ahead(struct log_writer *writer) {
     uint64_t end = writer->offset;
@@ -377,7 +380,7 @@ static void write_ahead(struct log_writer *writer) {
     if (end <= writer->file_end_zeroed) return; /* also AHEAD_OFF */
     if (writer->skip_to > end || log_state_ahead_in_use(&writer->state, end)) return;
 
-    /* Others write to the file as well; their part needs no zeros. Our own last write is included. */
+    /* Others write to the file as well; their part needs no zeros. Our own write is included. */
     rc = os_file_size(&writer->file, &size);
     if (rc != LSM_OK || size == UINT64_MAX) {
         writer->file_end_zeroed = AHEAD_OFF; /* a system that cannot tell: never risk it */
@@ -399,17 +402,28 @@ static void write_ahead(struct log_writer *writer) {
     buffer_reset(&writer->pending);
 }
 
+/*
+** The COMMIT is in the file, but the caller is told that the transaction failed. A zero in place of its first
+** byte ends the log before it. Nothing can be promised: the write may fail, too, or not reach the disk.
+*/
+static void take_back(struct log_writer *writer) {
+    static const uint8_t end_of_log = LOG_EOF;
+    (void)!os_write(&writer->file, (uint64_t)writer->published.regions[2].end, &end_of_log, 1);
+}
+
 int log_writer_commit(struct log_writer *writer, bool sync, struct log_state *out) {
     struct log_state state;
     uint64_t size = COMMIT_SIZE;
     bool jumped;
     int rc = usable(writer);
 
+    writer->sync_failed = false;
     if (rc != LSM_OK) goto done;
 
     /* Before the COMMIT is in the file, so that a failure leaves the transaction surely undone. */
     if (sync && !writer->directory_synced) {
         rc = os_sync_directory(writer->env, writer->path);
+        writer->sync_failed = rc != LSM_OK;
         if (rc != LSM_OK) goto done;
         writer->directory_synced = true;
     }
@@ -431,7 +445,11 @@ int log_writer_commit(struct log_writer *writer, bool sync, struct log_state *ou
     if (sync) {
         write_ahead(writer);
         rc = os_sync(&writer->file);
-        if (rc != LSM_OK) goto done;
+        writer->sync_failed = rc != LSM_OK;
+        if (rc != LSM_OK) {
+            take_back(writer);
+            goto done;
+        }
     }
 
     state = writer->state;

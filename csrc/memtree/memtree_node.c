@@ -139,6 +139,8 @@ static void prefetch_children(const struct memtree *tree, const struct tree_node
 
 int memtree_search(const struct memtree *tree, struct slice key, struct error_context *error,
                    uint32_t *nodes, uint8_t *cells, uint32_t *path_depth, bool *hit) {
+    bool long_key = key.size >= 8;
+    uint64_t prefix = long_key ? get_u64(key.data) : 0;
     uint32_t node = tree->root.root;
     uint32_t height = tree->root.height;
 
@@ -150,8 +152,12 @@ int memtree_search(const struct memtree *tree, struct slice key, struct error_co
         uint32_t index = 0;
 
         if (entries == NULL) return error_corrupt(error, node, "memtree: impossible node");
-        prefetch_entries(tree, entries);
-        if (!node_search(tree, entries, key, &index, hit)) {
+        if (depth < height) {
+            prefetch_children(tree, (const struct tree_node *)(const void *)entries);
+        }
+        *hit = false;
+        if (!(long_key && node_search_prefix(tree, entries, prefix, &index)) &&
+            !node_search(tree, entries, key, &index, hit)) {
             return error_corrupt(error, node, "memtree: impossible entry");
         }
         nodes[depth - 1] = node;

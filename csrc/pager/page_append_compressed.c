@@ -220,8 +220,11 @@ static int compress_page(struct page_append *append, const uint8_t *image, uint3
     int rc;
 
     pager_hook_enter(pager);
-    rc = pager->compress.xCompress(pager->compress.pCtx, (char *)append->compress_buffer, &made,
-                                   (const char *)image, (int)pager->page_size);
+    rc = LSM_MISMATCH; /* unless there are functions */
+    if (pager->compress.xCompress) {
+        rc = pager->compress.xCompress(pager->compress.pCtx, (char *)append->compress_buffer, &made,
+                                       (const char *)image, (int)pager->page_size);
+    }
     pager_hook_leave(pager);
     if (rc != LSM_OK) return error_note(append->error, rc, "the compression hook failed");
     if (made <= 0 || (uint32_t)made > pager->payload_max || (uint32_t)made > FRAME_PAYLOAD_MAX ||

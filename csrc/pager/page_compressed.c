@@ -18,7 +18,8 @@
 ** INVARIANTS  (I1) A position is either on a usable byte of a block, or directly behind the last one ("not yet
 **                  resolved": resolve() follows the link only if there is something to read).
 **             (I2) Every byte read lies on a block in 1..limit.
-** OWNERSHIP   Images live in frames of the page cache. Redirects translate links and page numbers.
+** OWNERSHIP   Images live in frames of the page cache. Redirects translate links, page numbers, and what a cached
+**             frame says of the place behind it.
 ** ERRORS      LSM_CORRUPT: bad frame byte, padding where a page is wanted, sizes that differ or are too
 **             large, an image of the wrong size, an image that the hook refuses.
 ** COST        A miss: one read (two if the frame crosses a block), one decompression, one allocation.
@@ -149,10 +150,15 @@ static int frame_read(struct pager *pager, const struct redirects *redirects, ui
     uint32_t have = room < capacity ? (uint32_t)room : capacity;
     uint32_t total = 0;
     bool padding = false;
+    bool have_hook;
     int image_size = (int)pager->page_size;
-    uint8_t *raw = memory_allocate(pager->env, capacity);
+    uint8_t *raw = NULL;
     int rc;
 
+    if (pager->payload_max == 0) {
+        return error_note(error, LSM_MISMATCH, "the functions to decompress with are not known");
+    }
+    raw = memory_allocate(pager->env, capacity);
     if (raw == NULL) return LSM_NOMEM;
     /* Sizes are in front of the images: read as much as it can be in one go, the rest if need be. */
     rc = gather(pager, redirects, error, &at, raw, have);
@@ -182,10 +188,17 @@ static int frame_read(struct pager *pager, const struct redirects *redirects, ui
         goto done;
     }
     pager_hook_enter(pager);
-    rc = pager->compress.xUncompress(pager->compress.pCtx, (char *)frame->data, &image_size,
-                                     (const char *)raw + FRAME_SIZE_BYTES,
-                                     (int)(total - FRAME_OVERHEAD));
+    have_hook = pager->compress.xUncompress != NULL;
+    if (have_hook) {
+        rc = pager->compress.xUncompress(pager->compress.pCtx, (char *)frame->data, &image_size,
+                                         (const char *)raw + FRAME_SIZE_BYTES,
+                                         (int)(total - FRAME_OVERHEAD));
+    }
     pager_hook_leave(pager);
+    if (!have_hook) {
+        rc = error_note(error, LSM_MISMATCH, "the functions to decompress with are not known");
+        goto done;
+    }
     if (rc == LSM_NOMEM) goto done;
     if (rc != LSM_OK || image_size != (int)pager->page_size) {
         rc = error_corrupt(error, offset, "a page does not decompress to a page");
@@ -221,8 +234,9 @@ int compressed_get(struct pager *pager, const struct redirects *redirects, uint6
         if (rc != LSM_OK) goto done;
         frame = page_cache_add(&pager->cache, frame, ticket);
     }
+    /* The frame may have been read when the block it goes on in was elsewhere. */
     *out = (struct page){.data = frame->data, .size = pager->page_size, .page_no = offset,
-                         .frame = frame, .next = frame->next};
+                         .frame = frame, .next = pager_redirect(pager, redirects, frame->next)};
     frame = NULL;
 done:
     page_cache_put(&pager->cache, frame);

@@ -38,6 +38,7 @@ int pager_open(lsm_env *env, struct os_file *file, const struct pager_config *co
         pager->compressed = true;
         pager->compress = *config->compress;
     }
+    pager->mmap_bytes = config->mmap_bytes;
     rc = page_map_init(&pager->map, env, pager->compressed ? 0 : config->mmap_bytes);
     if (rc != LSM_OK) goto done;
     rc = page_cache_init(&pager->cache, env, config->cache_bytes);
@@ -64,6 +65,7 @@ void pager_close(struct pager *pager) {
 }
 
 void pager_set_mmap(struct pager *pager, uint64_t mmap_bytes) {
+    pager->mmap_bytes = mmap_bytes;
     if (pager->compressed) mmap_bytes = 0;
     if (mmap_bytes != pager->map.bytes_max) page_map_clear(pager);
     pager->map.bytes_max = mmap_bytes;
@@ -90,10 +92,12 @@ static bool size_is_legal(uint32_t size, uint32_t min, uint32_t max) {
 
 /* The largest image that a frame may hold: what the hooks announce, and what fits into a block. */
 static uint32_t payload_bound(struct pager *pager, uint32_t page_size, uint32_t block_size) {
-    int64_t bound;
+    int64_t bound = 0;
 
     pager_hook_enter(pager);
-    bound = pager->compress.xBound(pager->compress.pCtx, (int)page_size);
+    if (pager->compress.xBound) {
+        bound = pager->compress.xBound(pager->compress.pCtx, (int)page_size);
+    }
     pager_hook_leave(pager);
     if (bound < 518) bound = 518;
     if (bound > (1 << 21) - 1) bound = (1 << 21) - 1;
@@ -103,9 +107,25 @@ static uint32_t payload_bound(struct pager *pager, uint32_t page_size, uint32_t 
     return (uint32_t)bound;
 }
 
+static uint32_t pages_per_block_min(bool compressed) {
+    return compressed ? 2 : 4;
+}
+
+/* What follows from the sizes and from the way pages are stored. */
+static void derive_geometry(struct pager *pager) {
+    if (pager->page_size == 0) return;
+    if (pager->compressed) {
+        pager->span_shift = pager->block_shift;
+        pager->first_page = META_BYTES + BLOCK_LINK_SIZE;
+    } else {
+        pager->span_shift = pager->block_shift - pager->page_shift;
+        pager->first_page = 1 + (META_BYTES + pager->page_size - 1) / pager->page_size;
+    }
+}
+
 int pager_set_geometry(struct pager *pager, uint32_t page_size, uint32_t block_size) {
     uint8_t *zero_page = NULL;
-    uint32_t pages_min = pager->compressed ? 2 : 4;
+    uint32_t pages_min = pages_per_block_min(pager->compressed);
     int rc = LSM_OK;
 
     if (pager->page_size == page_size && pager->block_size == block_size) goto done;
@@ -130,17 +150,38 @@ int pager_set_geometry(struct pager *pager, uint32_t page_size, uint32_t block_s
     pager->block_size = block_size;
     pager->page_shift = log2_of(page_size);
     pager->block_shift = log2_of(block_size);
-    if (pager->compressed) {
-        pager->span_shift = pager->block_shift;
-        pager->first_page = META_BYTES + BLOCK_LINK_SIZE;
-        pager->payload_max = payload_bound(pager, page_size, block_size);
-    } else {
-        pager->span_shift = pager->block_shift - pager->page_shift;
-        pager->first_page = 1 + (META_BYTES + page_size - 1) / page_size;
-    }
+    derive_geometry(pager);
+    if (pager->compress.xBound) pager->payload_max = payload_bound(pager, page_size, block_size);
 done:
     memory_free(pager->env, zero_page);
     return rc;
+}
+
+int pager_set_compression(struct pager *pager, bool compressed, const lsm_compress *hooks) {
+    lsm_compress none = {0};
+    bool other = false;
+
+    if (pager->compressed != compressed) {
+        if (pager->page_size != 0 &&
+            pager->block_size / pager->page_size < pages_per_block_min(compressed)) {
+            return error_corrupt(NULL, 0, "page size and block size do not fit");
+        }
+        page_cache_drop(&pager->cache, 0, UINT64_MAX);
+        pager->compressed = compressed;
+        pager->map.bytes_max = compressed ? 0 : pager->mmap_bytes;
+        derive_geometry(pager);
+    }
+    if (hooks == NULL) hooks = &none;
+    pager_hook_enter(pager);
+    other = hooks->iId != pager->compress.iId;
+    pager->compress = *hooks;
+    pager_hook_leave(pager);
+    /* Under the same id the bound stays: buffers of its size are in use. */
+    if (hooks->xBound && pager->page_size != 0 && (other || pager->payload_max == 0)) {
+        uint32_t bound = payload_bound(pager, pager->page_size, pager->block_size);
+        if (bound > pager->payload_max) pager->payload_max = bound;
+    }
+    return LSM_OK;
 }
 
 uint32_t pager_page_size(const struct pager *pager) {

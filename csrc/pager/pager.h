@@ -46,6 +46,12 @@ void pager_set_mmap(struct pager *pager, uint64_t mmap_bytes); /* no reader insi
 /* The file may have been changed or cut by others, or is about to be cut by us: unmap it, forget cached pages
 ** and the known size. No reader inside. */
 void pager_forget(struct pager *pager);
+/* How pages are stored. `compressed` is a fact of the file; `hooks` (copied) may be exchanged at any time, NULL =
+** not known: then no page can be read or written (LSM_MISMATCH). After the call nobody is inside the previous ones.
+** The way of storing may change only as long as the file has no pages. LSM_CORRUPT, nothing changed: blocks of so
+** few pages cannot be stored that way. */
+LSM_MUST_USE int pager_set_compression(struct pager *pager, bool compressed,
+                                       const lsm_compress *hooks);
 uint32_t pager_page_size(const struct pager *pager);
 uint32_t pager_block_size(const struct pager *pager);
 bool pager_is_compressed(const struct pager *pager);

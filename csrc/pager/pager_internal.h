@@ -24,10 +24,7 @@
 #if UINTPTR_MAX > 0xffffffffu
 #define PAGE_MAP_WINDOW_SHIFT 26 /* 64 MiB */
 #else
-#define PAGE_MAP_WINDOW_SHIFT 23 /* 8 MiB: address space is scarce */LSM_MUST_USE int compressed_measure(struct pager *pager, const struct redirects *redirects,
-                                    const struct segment *segment, struct error_context *error,
-                                    uint64_t *size);
-
+#define PAGE_MAP_WINDOW_SHIFT 23 /* 8 MiB: address space is scarce */
 #endif
 #define PAGE_MAP_FAN_OUT 1024u
 
@@ -140,8 +137,9 @@ struct pager {
     uint32_t span_shift;          /* log2 of page numbers per block */
     uint64_t first_page;          /* of block 1 */
     uint8_t *zero_page;           /* page_size zeros: pages past the end of the file */
-    lsm_compress compress;
-    uint32_t payload_max;         /* compressed: largest image accepted */
+    uint64_t mmap_bytes;          /* to be mapped, if pages are not compressed */
+    lsm_compress compress;        /* guarded by hook_mutex; all zero = not known */
+    uint32_t payload_max;         /* compressed: largest image accepted; 0 = hooks never known */
     lsm_mutex *hook_mutex;
 
     atomic_uint block_limit;

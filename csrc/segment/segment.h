@@ -75,6 +75,30 @@ struct segment_lookup {
 LSM_MUST_USE int segment_lookup(struct segment_cursor *scratch, const struct segment_view *view,
                                 struct slice key, uint64_t hint, struct segment_lookup *out);
 
+/* The same, by somebody who knows the page. */
+struct segment_place {
+    uint64_t page_no;  /* last data page with records whose first record can be <= key; as stored, not translated */
+    uint32_t position; /* where on the page to look first, in 65536ths: a guess */
+    bool first;        /* it is the first such page of the segment */
+};
+LSM_MUST_USE int segment_lookup_at(struct segment_cursor *scratch, const struct segment_view *view,
+                                   struct slice key, const struct segment_place *place,
+                                   struct segment_lookup *out);
+
+/* Told what a segment holds, in order: by its writer while it is written, or by segment_observe_page. */
+struct segment_observer {
+    void *context;
+    /* A record, `begins_page` if it is the first that starts on its page. The key is valid during the call. */
+    void (*record)(void *context, uint8_t flags, struct slice key, bool begins_page);
+    /* The page of the records told since the last call is complete, and this is its number. */
+    void (*page)(void *context, uint64_t page_no);
+};
+/* Tell `observer` about the records of one page; *next = number of the page behind it, 0 at the end. There is
+** nothing to tell about an index page (*is_index). `scratch` serves keys that span pages. */
+LSM_MUST_USE int segment_observe_page(const struct segment_view *view, uint64_t page_no,
+                                      const struct segment_observer *observer,
+                                      struct buffer *scratch, uint64_t *next, bool *is_index);
+
 /* Has the segment no index because it never had one (one indexable page)? See the format, 8.4. */
 LSM_MUST_USE int segment_never_indexed(const struct segment_view *view, lsm_env *env, bool *out);
 
@@ -122,6 +146,11 @@ struct segment_report {
 };
 LSM_MUST_USE int segment_check(const struct segment_view *view, lsm_env *env, bool partial_front,
                                const struct segment_report *report, uint64_t *record_count);
+/* The cascade pointers of `upper` into `lower`, which has no root and is the next older segment; neither is part of
+** a merge in progress. Nothing to check if no index could choose between pages of `lower`. */
+LSM_MUST_USE int segment_check_pointers(const struct segment_view *upper,
+                                        const struct segment_view *lower, lsm_env *env,
+                                        const struct segment_report *report);
 
 /* --------------------------------------------------------------------------------- writing -- */
 
@@ -145,6 +174,8 @@ LSM_MUST_USE int segment_writer_resume(lsm_env *env, const struct segment_writer
 ** pointer; it is in force from now on. */
 LSM_MUST_USE int segment_writer_add(struct segment_writer *writer, uint8_t flags, struct slice key,
                                     struct slice value, uint64_t pointer);
+/* Tell `observer` (copied) about all that follows. To be called before the first record. */
+void segment_writer_observe(struct segment_writer *writer, const struct segment_observer *observer);
 /* Move the pointer in force without a record (a separator that is not written). */
 void segment_writer_set_pointer(struct segment_writer *writer, uint64_t pointer);
 uint64_t segment_writer_pointer(const struct segment_writer *writer);

@@ -59,6 +59,7 @@ struct segment_writer {
     uint64_t kept_root;         /* of a resumed segment, valid until a page is appended */
     uint32_t data_pages;
     uint64_t record_count;
+    struct segment_observer observer; /* all zero = none */
 };
 
 /* -------------------------------------------------------------------------------- the index -- */
@@ -120,6 +121,9 @@ static int end_page(struct segment_writer *writer) {
     rc = page_append_finish(&writer->append, &writer->slot);
     if (rc != LSM_OK) return rc;
     if (writer->is_leaf) writer->last_leaf = writer->slot.page_no;
+    if (writer->observer.page && writer->cell_count > 0) {
+        writer->observer.page(writer->observer.context, writer->slot.page_no);
+    }
     writer->open = false;
     writer->first_page = false;
     return LSM_OK;
@@ -190,6 +194,9 @@ static int add_record(struct segment_writer *writer, uint8_t flags, struct slice
     if (writer->cell_count == 0) {
         rc = begin_leaf(writer, record_topic(flags), key);
         if (rc != LSM_OK) return rc;
+    }
+    if (writer->observer.record) {
+        writer->observer.record(writer->observer.context, flags, key, writer->cell_count == 0);
     }
     format_page_put_cell(writer->slot.data, writer->slot.size, writer->cell_count, writer->used);
     memcpy(writer->slot.data + writer->used, encoded, head_size);
@@ -346,6 +353,12 @@ void segment_writer_free(struct segment_writer *writer) {
 }
 
 /* ---------------------------------------------------------------------------- small things -- */
+
+void segment_writer_observe(struct segment_writer *writer,
+                            const struct segment_observer *observer) {
+    assert(writer->record_count == 0);
+    writer->observer = *observer;
+}
 
 void segment_writer_set_pointer(struct segment_writer *writer, uint64_t pointer) {
     writer->pointer = pointer;

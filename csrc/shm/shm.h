@@ -71,6 +71,8 @@ bool shm_lock_held_by_thread(struct shm *shm, int lock_no, uint64_t thread_id);
 ** valid. The chunks it names need not exist yet: shm_ensure(chunk_count). */
 LSM_MUST_USE int shm_load_tree(struct shm *shm, struct tree_header *out, int *copy);
 bool shm_tree_unchanged(struct shm *shm, const struct tree_header *header); /* copy 1, all bytes */
+/* Do both copies equal `header`, and did no writer die? Then there is nothing to mend. WRITER held. */
+bool shm_tree_settled(struct shm *shm, const struct tree_header *header);
 /* Has that copy still the checksum of `header`? For the second look of a reader that has taken its slot. */
 bool shm_tree_current(struct shm *shm, const struct tree_header *header, int copy);
 /* Set the checksum, store copy 2, copy 1, and then writer flag 0. WRITER held. */

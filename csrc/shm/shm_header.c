@@ -74,6 +74,13 @@ bool shm_tree_unchanged(struct shm *shm, const struct tree_header *header) {
     return memcmp(words, header, sizeof *header) == 0;
 }
 
+bool shm_tree_settled(struct shm *shm, const struct tree_header *header) {
+    /* The holder of WRITER looks: nobody stores meanwhile. */
+    return __atomic_load_n(&shm->header->writer_flag, __ATOMIC_RELAXED) == 0 &&
+           memcmp(&shm->header->tree1, header, sizeof *header) == 0 &&
+           memcmp(&shm->header->tree2, header, sizeof *header) == 0;
+}
+
 bool shm_tree_current(struct shm *shm, const struct tree_header *header, int copy) {
     uint64_t stored = __atomic_load_n(&tree_copy(shm, copy)[TREE_WORDS - 1], __ATOMIC_ACQUIRE);
 

@@ -77,22 +77,29 @@ int checkpoint_load(lsm_env *env, struct os_file *file, uint64_t log_size, bool 
 }
 
 int checkpoint_store(struct os_file *file, const uint32_t *words, uint32_t word_count,
-                     uint32_t current, bool sync, uint32_t *meta_page) {
+                     uint32_t current, bool sync, uint32_t *meta_page, bool *sync_failed) {
     uint8_t bytes[META_PAGE_USED];
     uint32_t target = current == 1 ? 2 : 1;
-    int rc;
+    bool syncing = false;
+    int rc = LSM_OK;
 
     checkpoint_words_to_bytes(words, word_count, bytes);
     if (sync) {
+        syncing = true;
         rc = os_sync(file); /* all that the snapshot refers to, before the snapshot */
-        if (rc != LSM_OK) return rc;
+        if (rc != LSM_OK) goto done;
+        syncing = false;
     }
     rc = os_write(file, (uint64_t)(target - 1) * META_PAGE_SIZE, bytes, sizeof bytes);
-    if (rc != LSM_OK) return rc;
+    if (rc != LSM_OK) goto done;
     if (sync) {
+        syncing = true;
         rc = os_sync(file);
-        if (rc != LSM_OK) return rc;
+        if (rc != LSM_OK) goto done;
+        syncing = false;
     }
     *meta_page = target;
-    return LSM_OK;
+done:
+    *sync_failed = syncing;
+    return rc;
 }

@@ -22,8 +22,10 @@ LSM_MUST_USE int checkpoint_load(lsm_env *env, struct os_file *file, uint64_t lo
                                  struct snapshot *snapshot, uint32_t *meta_page);
 
 /* Store `words` in the meta page that does not hold the present checkpoint (`current`: 0, 1 or 2), with a sync
-** before and after when `sync`. *meta_page = the page written, set only on success. */
+** before and after when `sync`. *meta_page = the page written, set only on success. *sync_failed, set always:
+** the failure was that of a sync, after which no later sync proves anything about what was written before. */
 LSM_MUST_USE int checkpoint_store(struct os_file *file, const uint32_t *words, uint32_t word_count,
-                                  uint32_t current, bool sync, uint32_t *meta_page);
+                                  uint32_t current, bool sync, uint32_t *meta_page,
+                                  bool *sync_failed);
 
 #endif

@@ -179,7 +179,7 @@ static int visit_candidate(void *context, uint32_t block_no, int64_t snapshot_id
     return LSM_OK;
 }
 
-static int64_t reuse_limit(const struct work *work) {
+int64_t work_reuse_limit(const struct work *work) {
     int64_t limit = work->limits.checkpoint_id ? work->limits.checkpoint_id : work->published.id;
     return work->limits.oldest_reader < limit ? work->limits.oldest_reader : limit;
 }
@@ -191,7 +191,7 @@ void work_forget_candidates(struct work *work) {
 }
 
 static int load_candidates(struct work *work) {
-    struct candidate_search search = {work, reuse_limit(work)};
+    struct candidate_search search = {work, work_reuse_limit(work)};
     int rc;
 
     if (work->candidates == NULL) {
@@ -265,19 +265,6 @@ void work_block_source(struct work *work, struct block_source *source) {
 
 /* --------------------------------------------------------------------------------------- freeing -- */
 
-int work_free_block(struct work *work, uint32_t block_no) {
-    uint64_t *append = work->next.append;
-    uint32_t from;
-    uint32_t to = 0;
-
-    for (from = 0; from < APPEND_POINTS; from++) {
-        if (append[from] && pager_block_of(work->pager, append[from]) == block_no) continue;
-        append[to++] = append[from];
-    }
-    while (to < APPEND_POINTS) append[to++] = 0;
-    return work_note_block(work, block_no, work->published.id);
-}
-
 static bool segment_touches(const struct work *work, const struct segment *segment,
                             uint32_t block_no) {
     return segment->first != 0 && (pager_block_of(work->pager, segment->first) == block_no ||
@@ -299,29 +286,50 @@ static bool block_needed(const struct work *work, uint32_t block_no) {
     return false;
 }
 
-int work_free_segment(struct work *work, const struct segment *segment,
-                      const struct redirects *redirects) {
-    uint32_t block = pager_block_of(work->pager, segment->first);
-    uint32_t last = pager_block_of(work->pager, segment->last);
+/* Its append points go, the others move up. */
+static void forget_append_points(struct work *work, uint32_t block_no) {
+    uint64_t *append = work->next.append;
+    uint32_t from;
+    uint32_t to = 0;
+
+    for (from = 0; from < APPEND_POINTS; from++) {
+        uint64_t page_no = append[from];
+        if (page_no == 0 || pager_block_of(work->pager, page_no) == block_no) continue;
+        append[to++] = page_no;
+    }
+    while (to < APPEND_POINTS) append[to++] = 0;
+}
+
+int work_free_block(struct work *work, uint32_t block_no) {
+    if (block_needed(work, block_no)) return LSM_OK;
+    forget_append_points(work, block_no);
+    return work_note_block(work, block_no, work->published.id);
+}
+
+int work_free_chain(struct work *work, uint32_t block_no, uint32_t stop,
+                    const struct redirects *redirects) {
+    uint32_t block = block_no;
     uint32_t steps = 0;
     int rc = LSM_OK;
 
-    for (;;) {
+    while (rc == LSM_OK && block != stop) {
         uint32_t following = 0;
-        if (block != last) {
-            rc = pager_next_block(work->pager, redirects, block, work->error, &following);
-            if (rc != LSM_OK) return rc;
-            if (++steps > work->next.block_count) {
-                return error_corrupt(work->error, segment->first, "blocks of a run form a circle");
-            }
+        rc = pager_next_block(work->pager, redirects, block, work->error, &following);
+        if (rc == LSM_OK && ++steps > work->next.block_count) {
+            rc = error_corrupt(work->error, 0, "blocks of a run form a circle");
         }
-        if (!block_needed(work, block)) {
-            rc = work_free_block(work, block);
-            if (rc != LSM_OK) return rc;
-        }
-        if (block == last) return LSM_OK;
+        if (rc == LSM_OK) rc = work_free_block(work, block);
         block = following;
     }
+    return rc;
+}
+
+int work_free_segment(struct work *work, const struct segment *segment,
+                      const struct redirects *redirects) {
+    uint32_t last = pager_block_of(work->pager, segment->last);
+    int rc = work_free_chain(work, pager_block_of(work->pager, segment->first), last, redirects);
+
+    return rc == LSM_OK ? work_free_block(work, last) : rc;
 }
 
 /* --------------------------------------------------------------------------------- append points -- */

@@ -1,20 +1,64 @@
 /*
-** block_move.c — shortening the file: the highest used block moves into a free lower one.
+** block_move.c — shortening the file: the highest block of the only segment moves into a free lower one.
 **
-** Only when the database is one finished level. Page numbers inside pages keep their values; a redirect tells
-** readers of this run where the block is now.
+**     blocks  1      2      3      4      5      6              redirects
+**     before  [A 1]  free   [A 2]  free   free   [A 3]          -
+**     after   [A 1]  [A 3]  [A 2]  free   free   free           6 -> 2
+**
+** Page numbers and links inside pages keep their values; a redirect tells readers of this run where the block
+** is now. Free-list-only levels above the run do not matter to it, but one that lies on the last block of the
+** file keeps the file long: then that level is written anew, further in front.
+**
+** INVARIANTS  (I1) only the oldest run is moved, and only when nothing is being merged.
+**             (I2) the block moved to is lower than the one moved from, reusable, not block 1, and not the old
+**             place of another block: pairs never lead from one to the next.
+**             (I3) a block is free after the move only if no other segment has a part of it.
 */
 #include "work/work_internal.h"
 
 struct target_search {
+    const struct redirects *redirects;
     int64_t limit;
-    uint32_t target; /* lowest block that may be reused, never block 1 */
+    uint32_t target;
 };
+
+#define STOP_WALK 1 /* never leaves this file: it is no result of anybody else */
 
 static int visit_target(void *context, uint32_t block_no, int64_t snapshot_id) {
     struct target_search *search = context;
-    if (search->target == 0 && block_no > 1 && snapshot_id < search->limit) {
-        search->target = block_no;
+
+    if (block_no <= 1 || snapshot_id >= search->limit) return LSM_OK;
+    if (pager_redirect_block(search->redirects, block_no) != block_no) return LSM_OK;
+    search->target = block_no;
+    return STOP_WALK;
+}
+
+/* Lowest block that may be moved to, 0 = none. */
+static int find_target(struct work *work, uint32_t *target) {
+    struct target_search search = {&work->next.redirects, work_reuse_limit(work), 0};
+    int rc = freelist_walk(work->env, work->pager, &work->next, work->error, visit_target, &search);
+
+    if (rc == STOP_WALK) rc = LSM_OK;
+    if (rc == LSM_OK) *target = search.target;
+    return rc;
+}
+
+/* Highest block of a finished level. */
+static int highest_block(struct work *work, uint32_t level_index, uint32_t *highest) {
+    const struct segment *segment = &work->next.levels[level_index].left;
+    const struct redirects *redirects = work_redirects(&work->next, level_index, UINT32_MAX);
+    uint32_t block = pager_block_of(work->pager, segment->first);
+    uint32_t last = pager_block_of(work->pager, segment->last);
+    uint32_t steps = 0;
+    int rc;
+
+    for (*highest = block; block != last;) {
+        rc = pager_next_block(work->pager, redirects, block, work->error, &block);
+        if (rc != LSM_OK) return rc;
+        if (++steps > work->next.block_count) {
+            return error_corrupt(work->error, segment->first, "blocks of a run form a circle");
+        }
+        if (block > *highest) *highest = block;
     }
     return LSM_OK;
 }
@@ -27,7 +71,15 @@ static uint64_t moved(const struct work *work, uint64_t page_no, uint32_t from, 
     return page_no - (uint64_t)(from - to) * unit;
 }
 
-/* The list stays ascending by `from`. */
+static bool is_moved_block(const struct redirects *redirects, uint32_t block_no) {
+    uint32_t i;
+    for (i = 0; i < redirects->count; i++) {
+        if (redirects->pairs[i].to == block_no) return true;
+    }
+    return false;
+}
+
+/* The list stays ascending by `from`. A block that moves again keeps its pair. */
 static void add_redirect(struct redirects *redirects, uint32_t from, uint32_t to) {
     uint32_t at;
 
@@ -37,6 +89,7 @@ static void add_redirect(struct redirects *redirects, uint32_t from, uint32_t to
             return;
         }
     }
+    assert(redirects->count < REDIRECTS_MAX);
     at = redirects->count++;
     while (at > 0 && redirects->pairs[at - 1].from > from) {
         redirects->pairs[at] = redirects->pairs[at - 1];
@@ -45,40 +98,78 @@ static void add_redirect(struct redirects *redirects, uint32_t from, uint32_t to
     redirects->pairs[at] = (struct redirect){from, to};
 }
 
-int work_move_block(struct work *work, uint32_t *pages) {
+static int move_block(struct work *work, uint32_t from, uint32_t to) {
     struct snapshot *next = &work->next;
-    struct target_search search = {0};
-    struct segment *segment;
-    uint32_t from;
+    struct segment *segment = &next->levels[next->level_count - 1].left;
+    struct segment before = *segment;
     uint32_t i;
     int rc;
 
-    *pages = 0;
-    if (next->level_count != 1 || next->levels[0].right_count != 0) return LSM_OK;
-    if (next->redirects.count >= REDIRECTS_MAX || work->limits.detached_readers) return LSM_OK;
-    if (work->changed) return LSM_OK; /* what was freed just now is not reusable yet */
-    rc = freelist_last_used_block(work->env, work->pager, next, work->error, &from);
-    if (rc != LSM_OK || from <= 1) return rc;
-    search.limit = work->limits.checkpoint_id ? work->limits.checkpoint_id : work->published.id;
-    if (work->limits.oldest_reader < search.limit) search.limit = work->limits.oldest_reader;
-    rc = freelist_walk(work->env, work->pager, next, work->error, visit_target, &search);
-    if (rc != LSM_OK || search.target == 0 || search.target >= from) return rc;
-
-    rc = pager_copy_block(work->pager, from, search.target, work->error);
+    rc = pager_copy_block(work->pager, from, to, work->error);
+    if (rc == LSM_OK) rc = work_note_block(work, to, -1);
     if (rc != LSM_OK) return rc;
-    rc = work_note_block(work, search.target, -1);
-    if (rc != LSM_OK) return rc;
-    segment = &next->levels[0].left;
-    segment->first = moved(work, segment->first, from, search.target);
-    segment->last = moved(work, segment->last, from, search.target);
-    segment->root = moved(work, segment->root, from, search.target);
+    segment->first = moved(work, segment->first, from, to);
+    segment->last = moved(work, segment->last, from, to);
+    segment->root = moved(work, segment->root, from, to);
     for (i = 0; i < APPEND_POINTS; i++) {
-        next->append[i] = moved(work, next->append[i], from, search.target);
+        next->append[i] = moved(work, next->append[i], from, to);
     }
-    add_redirect(&next->redirects, from, search.target);
-    rc = work_note_block(work, from, work->published.id);
+    add_redirect(&next->redirects, from, to);
+    store_batch_move(&work->notes, &before, segment, work->published.id);
+    return work_free_block(work, from); /* (I3) */
+}
+
+/* Write the free-list-only level at the top anew, at the lowest free block. */
+static int rewrite_freelist_level(struct work *work) {
+    struct snapshot *next = &work->next;
+    uint64_t append[APPEND_POINTS];
+    uint32_t data_block = pager_block_of(work->pager, next->levels[next->level_count - 1].left.last);
+    uint32_t i;
+    int rc;
+
+    /* Append points would draw it to the high blocks; but the one behind the data is worth keeping. */
+    memcpy(append, next->append, sizeof append);
+    memset(next->append, 0, sizeof next->append);
+    rc = work_flush(work, NULL, NULL, &next->log);
+    for (i = 0; i < APPEND_POINTS && rc == LSM_OK; i++) {
+        if (append[i] && pager_block_of(work->pager, append[i]) == data_block) {
+            work_put_append_point(work, append[i]);
+        }
+    }
+    return rc;
+}
+
+int work_move_block(struct work *work, uint32_t *pages) {
+    struct snapshot *next = &work->next;
+    uint32_t block_pages = next->block_size / next->page_size;
+    uint32_t from;
+    uint32_t target = 0;
+    uint32_t freelist_block = 0;
+    int rc;
+
+    *pages = 0;
+    if (!work_is_compact(next) || work->limits.detached_readers) return LSM_OK;
+    rc = highest_block(work, next->level_count - 1, &from);
+    if (rc == LSM_OK && next->level_count > 1) rc = highest_block(work, 0, &freelist_block);
+    if (rc == LSM_OK) rc = find_target(work, &target);
+    if (rc != LSM_OK || target == 0) return rc;
+
+    if (next->level_count == 2 && freelist_block >= from && target < freelist_block &&
+        pager_block_of(work->pager, next->levels[0].left.first) == freelist_block &&
+        next->levels[0].left.size <= (uint64_t)(pager_is_compressed(work->pager)
+                                                    ? next->block_size / 2
+                                                    : block_pages / 2)) {
+        *pages = 1;
+        return rewrite_freelist_level(work);
+    }
+    if (from <= target || from <= 1) return LSM_OK;
+    if (next->redirects.count >= REDIRECTS_MAX && !is_moved_block(&next->redirects, from)) {
+        return LSM_OK;
+    }
+    if (from == freelist_block) return LSM_OK; /* the file would not become shorter */
+    rc = move_block(work, from, target);
     if (rc != LSM_OK) return rc;
-    *pages = next->block_size / next->page_size;
+    *pages = block_pages;
     next->pages_written += *pages;
     work->pages_written += *pages;
     return LSM_OK;

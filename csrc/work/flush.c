@@ -84,31 +84,36 @@ int work_flush(struct work *work, const struct memtree *live, const struct memtr
     config.append_point = work_take_append_point(work, swallow ? &next->levels[0].left : NULL,
                                                  swallow ? 1 : 0);
     rc = segment_writer_new(work->env, &config, &run.writer);
-    if (rc == LSM_OK) rc = merge_run_go(&run, UINT32_MAX, &exhausted);
+    if (rc != LSM_OK) goto done;
+    merge_run_listen(&run, run_builder_new(work->notes.store, 0));
+    rc = merge_run_go(&run, UINT32_MAX, &exhausted);
     if (rc != LSM_OK) goto done;
     work->pages_written += segment_writer_data_pages(run.writer);
     next->pages_written += segment_writer_data_pages(run.writer);
     rc = segment_writer_finish(run.writer, &level.left, &append_point);
     if (rc != LSM_OK) goto done;
+    store_batch_add(&work->notes, &level.left, merge_run_take_builder(&run), true);
 
-    if (swallow) {
-        struct segment swallowed = next->levels[0].left;
-        struct redirects redirects = next->redirects;
-        bool redirected = next->level_count == 1;
-        work_remove_level(work, 0);
-        rc = work_free_segment(work, &swallowed, redirected ? &redirects : NULL);
-        if (rc != LSM_OK) goto done;
-        if (redirected) next->redirects.count = 0;
-    }
+    /* The new level first: it may lie on the last block of the swallowed one, which then stays in use. */
     if (level.left.first != 0) {
         if (absorb) next->levels[0].left.root = 0;
         level.flags = run.user_records == 0 ? LEVEL_FREELIST_ONLY : 0;
         rc = work_insert_level(work, 0, &level);
         if (rc != LSM_OK) goto done;
-        work_put_append_point(work, append_point);
     } else {
         work_put_append_point(work, config.append_point); /* nothing was put there */
     }
+    if (swallow) {
+        uint32_t index = level.left.first != 0 ? 1 : 0;
+        struct segment swallowed = next->levels[index].left;
+        struct redirects redirects = next->redirects;
+        bool redirected = index + 1 == next->level_count;
+        work_remove_level(work, index);
+        rc = work_free_segment(work, &swallowed, redirected ? &redirects : NULL);
+        if (rc != LSM_OK) goto done;
+        if (redirected) next->redirects.count = 0;
+    }
+    if (level.left.first != 0) work_put_append_point(work, append_point);
     take_pending(work);
 done:
     merge_run_release(&run);

@@ -15,12 +15,6 @@ static uint64_t key_prefix(struct slice key) {
     return get_u64(bytes);
 }
 
-int merge_item_compare(const struct merge_item *a, const struct merge_item *b) {
-    if (a->topic != b->topic) return a->topic < b->topic ? -1 : 1;
-    if (a->prefix != b->prefix) return a->prefix < b->prefix ? -1 : 1;
-    return key_compare(a->key, b->key);
-}
-
 /* Take over what the source stands on. */
 static void adopt(struct merge_item *item) {
     switch (item->kind) {

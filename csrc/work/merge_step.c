@@ -85,13 +85,14 @@ static struct segment_view left_view(struct work *work, uint32_t index) {
 */
 static int check_extra_input(struct work *work, uint32_t index) {
     struct level *level = &work->next.levels[index];
-    const struct merge_input *extra = &level->merge.inputs[level->right_count];
     struct segment_view view;
-    uint64_t page_no = extra->page ? extra->page : level->merge.current_pointer;
+    uint64_t page_no;
     bool usable = false;
     int rc = LSM_OK;
 
-    if (!reads_index_below(level)) return LSM_OK;
+    if (!reads_index_below(level) || is_fresh(level)) return LSM_OK;
+    page_no = level->merge.inputs[level->right_count].page;
+    if (page_no == 0) page_no = level->merge.current_pointer; /* all keys were read: the last one's page */
     if (index + 1 < work->next.level_count && work->next.levels[index + 1].right_count == 0 &&
         work->next.levels[index + 1].left.root != 0) {
         view = left_view(work, index + 1);
@@ -182,6 +183,18 @@ static int first_pointer(struct work *work, uint32_t index, uint64_t *pointer) {
     return first_page_pointer(work, &view, pointer);
 }
 
+/* A builder for the notes of the output. */
+static struct run_builder *new_builder(struct work *work, const struct level *level) {
+    uint64_t keys = 0;
+    uint32_t i;
+
+    if (work->notes.store == NULL) return NULL;
+    for (i = 0; i < level->right_count; i++) {
+        keys += store_batch_keys(&work->notes, &level->right[i], work->published.id, work->pager);
+    }
+    return run_builder_new(work->notes.store, keys);
+}
+
 /* Open the inputs where they stand, and the output. */
 static int open_run(struct work *work, uint32_t index, struct merge_run *run,
                     uint64_t *append_point) {
@@ -207,10 +220,17 @@ static int open_run(struct work *work, uint32_t index, struct merge_run *run,
     if (is_fresh(level)) {
         config.append_point = work_take_append_point(work, level->right, level->right_count);
         *append_point = config.append_point;
-        return segment_writer_new(work->env, &config, &run->writer);
+        rc = segment_writer_new(work->env, &config, &run->writer);
+        if (rc == LSM_OK) merge_run_listen(run, new_builder(work, level));
+        return rc;
     }
-    return segment_writer_resume(work->env, &config, &level->left, level->merge.skip,
-                                 level->merge.current_pointer, &run->writer);
+    rc = segment_writer_resume(work->env, &config, &level->left, level->merge.skip,
+                               level->merge.current_pointer, &run->writer);
+    if (rc == LSM_OK) {
+        merge_run_listen(run, store_batch_take_builder(&work->notes, &level->left,
+                                                       work->published.id));
+    }
+    return rc;
 }
 
 /* ---------------------------------------------------------------------------------- interrupt -- */
@@ -265,6 +285,7 @@ static int interrupt(struct work *work, uint32_t index, struct merge_run *run) {
     save_positions(level, run, smallest);
     rc = segment_writer_interrupt(run->writer, &level->left, &level->merge.skip);
     if (rc != LSM_OK) goto done;
+    store_batch_add(&work->notes, &level->left, merge_run_take_builder(run), false);
     rc = merge_release_inputs(work, index, topic, buffer_slice(&split_key));
 done:
     buffer_release(&split_key);
@@ -290,6 +311,7 @@ static int finish(struct work *work, uint32_t index, struct merge_run *run,
 
     rc = segment_writer_finish(run->writer, &output, &append_point);
     if (rc != LSM_OK) return rc;
+    store_batch_add(&work->notes, &output, merge_run_take_builder(run), true);
     level->left = output;
     level->right = NULL;
     level->right_count = 0;

@@ -22,6 +22,8 @@ int work_begin(struct work *work, lsm_env *env, struct pager *pager, struct erro
 
     *work = (struct work){.env = env, .pager = pager, .error = error, .config = *config,
                           .limits = *limits};
+    /* Readers who come later hold this snapshot or a newer one, whatever is published meanwhile. */
+    if (work->limits.oldest_reader > snapshot->id) work->limits.oldest_reader = snapshot->id;
     rc = snapshot_copy(&work->published, snapshot);
     if (rc == LSM_OK) rc = snapshot_copy(&work->next, snapshot);
     if (rc == LSM_OK) rc = copy_freelist(env, &work->overlay, &snapshot->freelist);
@@ -36,6 +38,7 @@ void work_end(struct work *work) {
     memory_free(work->env, work->overlay.entries);
     memory_free(work->env, work->pending.entries);
     memory_free(work->env, work->candidates);
+    store_batch_release(&work->notes);
     *work = (struct work){0};
 }
 
@@ -59,6 +62,7 @@ int work_publish(struct work *work, struct shm *shm) {
         snapshot_release(&published);
         return rc;
     }
+    store_publish(&work->notes, &work->next); /* before anybody can read the snapshot */
     shm_publish_snapshot(shm, words, word_count);
     snapshot_release(&work->published);
     work->published = published;

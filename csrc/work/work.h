@@ -14,6 +14,7 @@
 #include "base/error.h"
 #include "cursor/cursor.h"
 #include "shm/shm.h"
+#include "store/store.h"
 
 struct work_config {
     uint32_t autoflush_kb;
@@ -51,6 +52,7 @@ struct work {
     bool candidates_loaded;
     void (*hook)(void *context); /* after each new level and each slice of merging; may be NULL */
     void *hook_context;
+    struct store_batch notes;   /* about the runs of `next`; its store may be set after work_begin */
 };
 
 /* Copies `snapshot`. */
@@ -80,6 +82,17 @@ LSM_MUST_USE int work_settle_freelist(struct work *work);
 
 /* Give `next` its id and store it in both copies; it becomes `published`. Requires work_settle_freelist. */
 LSM_MUST_USE int work_publish(struct work *work, struct shm *shm);
+
+/* --- one level from records in order, in a database without levels (fill.c) --- */
+struct work_fill;
+LSM_MUST_USE int work_fill_new(struct work *work, struct work_fill **out);
+void work_fill_free(struct work_fill *fill); /* NULL is accepted */
+/* Keys strictly ascending; both are copied. */
+LSM_MUST_USE int work_fill_add(struct work_fill *fill, struct slice key, struct slice value);
+/* About so many bytes of the file are filled. */
+uint64_t work_fill_bytes(const struct work_fill *fill);
+/* The level becomes part of the private snapshot, together with `log`. Nothing may be added afterwards. */
+LSM_MUST_USE int work_fill_finish(struct work_fill *fill, const struct log_position *log);
 
 /* --- free blocks (block_alloc.c) --- */
 /* Effective free list of a snapshot in ascending block order; returns non-zero from `visit` to stop. */

@@ -49,7 +49,12 @@ LSM_MUST_USE int merge_item_first(struct merge_item *item);
 LSM_MUST_USE int merge_item_restore(struct merge_item *item, const struct merge_input *saved);
 LSM_MUST_USE int merge_item_next(struct merge_item *item);
 LSM_MUST_USE int merge_item_value(struct merge_item *item, struct slice *value);
-int merge_item_compare(const struct merge_item *a, const struct merge_item *b);
+
+static inline int merge_item_compare(const struct merge_item *a, const struct merge_item *b) {
+    if (LSM_UNLIKELY(a->topic != b->topic)) return a->topic < b->topic ? -1 : 1;
+    if (LSM_LIKELY(a->prefix != b->prefix)) return a->prefix < b->prefix ? -1 : 1;
+    return key_compare(a->key, b->key);
+}
 
 /* -------------------------------------------------------------------------------------- rules -- */
 
@@ -73,13 +78,17 @@ struct merge_run {
     uint32_t item_count;
     uint32_t item_capacity;
     struct key_vote *votes;
+    uint32_t *order;            /* the inputs that are not exhausted, by their keys */
+    uint32_t order_count;
     uint32_t pointer_item;      /* supplies cascade pointers, VOTE_NONE = none */
     uint64_t current_pointer;
     bool oldest;                /* nothing below: deletes and separators are dropped */
     bool want_index;            /* hold the first page's last record back so that two pages result */
     struct segment_writer *writer;
+    struct run_builder *builder; /* listens to the writer; NULL = nobody does */
     uint64_t user_records;      /* written, separators included */
     bool may_stop;              /* the last record written is more than a separator */
+    bool in_range;              /* and begins a range, or goes on with one */
     uint32_t quota;             /* data pages; a run may stop when it has filled so many */
     uint32_t page_used;         /* about so many bytes of the last one are used */
     bool holding;               /* a record waits to be written */
@@ -93,6 +102,9 @@ struct merge_run {
 LSM_MUST_USE int merge_run_init(struct merge_run *run, struct work *work, uint32_t capacity);
 void merge_run_release(struct merge_run *run);
 struct merge_item *merge_run_add(struct merge_run *run);
+/* Let a builder (taken, may be NULL) hear what the writer writes; and have it back. */
+void merge_run_listen(struct merge_run *run, struct run_builder *builder);
+struct run_builder *merge_run_take_builder(struct merge_run *run);
 /* Until the inputs are exhausted, or `quota` data pages are full and the last record written is more than a
 ** separator: engines that meet an output of separators only, or ending in some, do not find what follows. */
 LSM_MUST_USE int merge_run_go(struct merge_run *run, uint32_t quota, bool *exhausted);

@@ -3,11 +3,11 @@
 
     PYTHONPATH=<folder with lsm-db 0.7.3> cursor_files.py READER DUMP [SEED [COUNT]]
 
-READER is tests/compat/cursor_read.c as a program; DUMP the independent reader `lsmdump.py`. For each seed a
-database is driven through inserts, deletes, range deletes, flushes and interrupted merges; after each
-checkpoint the database file is copied, and the copy read by both. LSM1's own answers are not asked for: it is
-known to be wrong in some of these states. Prints counts of the states seen; exit status 1 at a difference, with the
-copy kept.
+READER is tests/compat/cursor_read.c as a program; DUMP the independent reader `lsmdump.py`. For each
+seed a database is driven through inserts, deletes, range deletes, flushes and interrupted merges;
+after each checkpoint the database file is copied, and the copy read by both. LSM1's own answers are
+not asked for: it is known to be wrong in some of these states. Prints counts of the states seen;
+exit status 1 at a difference, with the copy kept.
 """
 import collections
 import importlib.util

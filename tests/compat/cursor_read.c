@@ -112,8 +112,7 @@ static void seek_all(const struct read_view *view, struct merge_cursor *cursor,
     }
 }
 
-/* Keys that need not be live: two-digit hex lines on standard input, e.g. every key ever written.
-** */
+/* Keys that need not be live: hex lines on standard input, e.g. every key ever written. */
 static void seek_given(const struct read_view *view, struct merge_cursor *cursor,
                        struct lookup_scratch *scratch) {
     static char line[1 << 16];

@@ -57,7 +57,9 @@ function digestOf(entries: Iterable<readonly [string, string]>): { count: number
   return digest([...entries].map(([k, v]) => [encoder.encode(k), encoder.encode(v)]));
 }
 
-describe(`${KILLS} kills, seed ${SEED}`, { skip: packageFolder ? false : "no lsm-db wheel for this Python" }, () => {
+describe(`${KILLS} kills, seed ${SEED}`, {
+  skip: packageFolder ? false : "no lsm-db wheel for this Python",
+}, () => {
   let folder: string;
   let witness: Witness;
   before(() => {
@@ -69,34 +71,50 @@ describe(`${KILLS} kills, seed ${SEED}`, { skip: packageFolder ? false : "no lsm
     rmSync(folder, { recursive: true, force: true });
   });
 
-  test("every acknowledged commit is there, and LSM1 recovers the same", { timeout: 600_000 }, async () => {
-    const random = randomNumbers(SEED);
-    const path = join(folder, "kill.ldb");
-    const model = new Map<string, string>();
-    let done = 0;
-    for (let kill = 0; kill < KILLS; kill++) {
-      const acknowledged = await killedWriter(path, random(40));
-      for (const copy of ["ours", "theirs"]) {
-        copyFileSync(path, join(folder, `${copy}.ldb`));
-        if (existsSync(`${path}-log`)) copyFileSync(`${path}-log`, join(folder, `${copy}.ldb-log`));
+  test(
+    "every acknowledged commit is there, and LSM1 recovers the same",
+    { timeout: 600_000 },
+    async () => {
+      const random = randomNumbers(SEED);
+      const path = join(folder, "kill.ldb");
+      const model = new Map<string, string>();
+      let done = 0;
+      for (let kill = 0; kill < KILLS; kill++) {
+        const acknowledged = await killedWriter(path, random(40));
+        for (const copy of ["ours", "theirs"]) {
+          copyFileSync(path, join(folder, `${copy}.ldb`));
+          if (existsSync(`${path}-log`)) {
+            copyFileSync(`${path}-log`, join(folder, `${copy}.ldb-log`));
+          }
+        }
+        using db = new Lsm(join(folder, "ours.ldb"));
+        const recovered = Number(db.get("~counter") ?? "0");
+        assert.ok(
+          recovered === acknowledged || recovered === acknowledged + 1,
+          `kill ${kill}: ${acknowledged} acknowledged, ${recovered} recovered`,
+        );
+        while (done < recovered) {
+          applyTo(model, ++done);
+        }
+        const expected = digestOf([...model].sort(([a], [b]) => (a < b ? -1 : 1)));
+        assert.deepEqual(
+          digestOf(db),
+          expected,
+          `kill ${kill}: content after transaction ${recovered}`,
+        );
+        const answer = await witness.ask({ op: "read", path: join(folder, "theirs.ldb") });
+        assert.equal(answer.error, undefined);
+        assert.deepEqual(
+          { count: answer.count, hash: answer.hash },
+          expected,
+          `kill ${kill}: LSM1`,
+        );
+        db.close();
+        for (const copy of ["ours", "theirs"]) {
+          rmSync(join(folder, `${copy}.ldb`), { force: true });
+          rmSync(join(folder, `${copy}.ldb-log`), { force: true });
+        }
       }
-      using db = new Lsm(join(folder, "ours.ldb"));
-      const recovered = Number(db.get("~counter") ?? "0");
-      assert.ok(
-        recovered === acknowledged || recovered === acknowledged + 1,
-        `kill ${kill}: ${acknowledged} acknowledged, ${recovered} recovered`,
-      );
-      while (done < recovered) applyTo(model, ++done);
-      const expected = digestOf([...model].sort(([a], [b]) => (a < b ? -1 : 1)));
-      assert.deepEqual(digestOf(db), expected, `kill ${kill}: content after transaction ${recovered}`);
-      const answer = await witness.ask({ op: "read", path: join(folder, "theirs.ldb") });
-      assert.equal(answer.error, undefined);
-      assert.deepEqual({ count: answer.count, hash: answer.hash }, expected, `kill ${kill}: LSM1`);
-      db.close();
-      for (const copy of ["ours", "theirs"]) {
-        rmSync(join(folder, `${copy}.ldb`), { force: true });
-        rmSync(join(folder, `${copy}.ldb-log`), { force: true });
-      }
-    }
-  });
+    },
+  );
 });

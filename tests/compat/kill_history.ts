@@ -15,12 +15,18 @@ export function transactionOf(n: number): KillOp[] {
   for (let i = 1 + random(8); i > 0; i--) {
     const choice = random(20);
     if (choice < 16) {
-      ops.push({ type: "set", key: key(), value: `${n}:`.padEnd(random(random(10) === 0 ? 6000 : 150), "v") });
+      ops.push({
+        type: "set",
+        key: key(),
+        value: `${n}:`.padEnd(random(random(10) === 0 ? 6000 : 150), "v"),
+      });
     } else if (choice < 19) {
       ops.push({ type: "delete", key: key() });
     } else {
       const [from, to] = [key(), key()].sort();
-      if (from !== undefined && to !== undefined && from < to && random(3) === 0) ops.push({ type: "range", from, to });
+      if (from !== undefined && to !== undefined && from < to && random(3) === 0) {
+        ops.push({ type: "range", from, to });
+      }
     }
   }
   return ops;

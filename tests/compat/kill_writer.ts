@@ -8,7 +8,11 @@ import { Lsm } from "../../mod.ts";
 import { transactionOf } from "./kill_history.ts";
 
 const path = process.argv[2] ?? "";
-const db = new Lsm<string, string>(path, { safety: "full", autoFlush: 65536, autoCheckpoint: 262144 });
+const db = new Lsm<string, string>(path, {
+  safety: "full",
+  autoFlush: 65536,
+  autoCheckpoint: 262144,
+});
 
 let n = Number(db.get("~counter") ?? "0");
 for (;;) {

@@ -14,8 +14,13 @@ const HERE = dirname(fileURLToPath(import.meta.url));
 const ROOT = join(HERE, "..", "..");
 const PYTHON = process.platform === "win32" ? "python" : "python3";
 
-function python(args: readonly string[]): { status: number | null; stdout: string; stderr: string } {
-  const result = spawnSync(PYTHON, [...args], { encoding: "utf8", stdio: ["ignore", "pipe", "pipe"] });
+function python(
+  args: readonly string[],
+): { status: number | null; stdout: string; stderr: string } {
+  const result = spawnSync(PYTHON, [...args], {
+    encoding: "utf8",
+    stdio: ["ignore", "pipe", "pipe"],
+  });
   return { status: result.status, stdout: result.stdout ?? "", stderr: result.stderr ?? "" };
 }
 
@@ -29,7 +34,15 @@ export function witnessPackage(): string | undefined {
   const fresh = mkdtempSync(`${target}-`);
   const requirements = join(HERE, "python", "requirements.txt");
   const pip = ["-m", "pip", "install", "--quiet", "--no-compile", "--no-deps"];
-  const pinned = ["--only-binary", ":all:", "--require-hashes", "--target", fresh, "-r", requirements];
+  const pinned = [
+    "--only-binary",
+    ":all:",
+    "--require-hashes",
+    "--target",
+    fresh,
+    "-r",
+    requirements,
+  ];
   if (python([...pip, ...pinned]).status !== 0) {
     rmSync(fresh, { recursive: true, force: true });
     return undefined;
@@ -71,7 +84,9 @@ export class Witness {
       }
     });
     this.#child.on("exit", (code) => {
-      for (const answer of this.#waiting.splice(0)) answer(`{"error": "witness ended with ${code}"}`);
+      for (const answer of this.#waiting.splice(0)) {
+        answer(`{"error": "witness ended with ${code}"}`);
+      }
     });
   }
 
@@ -87,7 +102,9 @@ export class Witness {
 }
 
 /** The digest that the witness computes, over entries in scan order. */
-export function digest(entries: Iterable<readonly [Uint8Array, Uint8Array]>): { count: number; hash: string } {
+export function digest(
+  entries: Iterable<readonly [Uint8Array, Uint8Array]>,
+): { count: number; hash: string } {
   const hash = createHash("sha256");
   const lengths = new DataView(new ArrayBuffer(8));
   let count = 0;

@@ -119,7 +119,16 @@ test("a value of 10 MB, and a key of 1 MB", () => {
 test("text of all kinds comes back as it was", () => {
   using open = opened();
   const { db } = open;
-  const texts = ["\ufeffbom", "\ufffd", "é", "汉字", "\u{1f600}", "a\0b", "\uffff", "x".repeat(31) + "é"];
+  const texts = [
+    "\ufeffbom",
+    "\ufffd",
+    "é",
+    "汉字",
+    "\u{1f600}",
+    "a\0b",
+    "\uffff",
+    "x".repeat(31) + "é",
+  ];
   for (const text of texts) {
     db.set(text, text);
     assert.equal(db.get(text), text);
@@ -185,7 +194,10 @@ test("getMany fetches more than fits into scratch", () => {
   const { db } = open;
   const keys = Array.from({ length: 2000 }, (_, i) => `key ${i}`);
   db.setMany(keys.map((key) => [key, key.repeat(50)] as const));
-  assert.deepEqual(db.getMany([...keys, "none"]), [...keys.map((key) => key.repeat(50)), undefined]);
+  assert.deepEqual(db.getMany([...keys, "none"]), [
+    ...keys.map((key) => key.repeat(50)),
+    undefined,
+  ]);
 });
 
 test("getOrInsert reads, or stores", () => {

@@ -22,9 +22,7 @@ function macro(name: string): number | undefined {
 /** The macros of a header that begin with one of the prefixes, without those of `known`. */
 function unknown(prefix: string, known: object): string[] {
   const names = [...bulk.matchAll(/#define (LSM_BULK_\w+) /g)].map((match) => match[1] ?? "");
-  return names.filter((name) =>
-    name.startsWith(prefix) && !(name.slice(prefix.length) in known)
-  );
+  return names.filter((name) => name.startsWith(prefix) && !(name.slice(prefix.length) in known));
 }
 
 const families: [object, (name: string) => string[]][] = [
@@ -66,9 +64,11 @@ test("the figures of stats are numbered without a gap", () => {
 
 test("every function of lsm_bulk.h is in the table, with its signature", () => {
   const declared: Record<string, { parameters: string[]; result: string }> = {};
-  for (const [, result = "", name = "", list = ""] of bulk.matchAll(
-    /LSM_API\s+(\w+)\s+(lsm_bulk_\w+)\(([^)]*)\)\s*;/g,
-  )) {
+  for (
+    const [, result = "", name = "", list = ""] of bulk.matchAll(
+      /LSM_API\s+(\w+)\s+(lsm_bulk_\w+)\(([^)]*)\)\s*;/g,
+    )
+  ) {
     const parameters = list.trim() === "void" ? [] : list.split(",").map(neutral);
     declared[name] = { parameters, result: neutral(result) };
   }

@@ -85,7 +85,8 @@ test("every attempt is named, and the permission to add", () => {
   const error = failure("LSM_LIBRARY", () => findLibrary(runtime, undefined));
   assert.match(error.message, /@lsmdb\/lsm-.*: no such package/);
   assert.match(error.message, /development tree: .*: Requires ffi access/);
-  assert.match(error.hint ?? "", /^run with --allow-ffi=.*zig-out/);
+  assert.match(error.hint ?? "", /^Run with --allow-ffi=.*zig-out/);
+  assert.ok(error.message.endsWith(error.hint ?? "none"));
   assert.equal(error.cause, refused);
 });
 

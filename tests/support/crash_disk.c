@@ -735,6 +735,11 @@ void crash_disk_stop(struct crash_disk *disk) {
     disk->stopped = true;
 }
 
+void crash_disk_restart(struct crash_disk *disk) {
+    disk->stopped = false;
+    disk->stop_at = 0;
+}
+
 bool crash_disk_is_stopped(const struct crash_disk *disk) {
     return disk->stopped;
 }

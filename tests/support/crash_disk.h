@@ -91,6 +91,8 @@ uint64_t crash_disk_open_files(const struct crash_disk *disk);
 void crash_disk_stop_at(struct crash_disk *disk, uint64_t step);
 /* Die now, between two steps. */
 void crash_disk_stop(struct crash_disk *disk);
+/* Only the process died: the next one goes on with what the system holds, unsynced writes included. */
+void crash_disk_restart(struct crash_disk *disk);
 bool crash_disk_is_stopped(const struct crash_disk *disk);
 
 /* --- failing --- */

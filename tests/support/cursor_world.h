@@ -3,14 +3,13 @@
 ** and the view of it that cursors read.
 **
 ** Records are written down as words:  k=v insert · -k point tombstone · [k starts a range delete,
-** ]k ends one · ^k separator · a leading $ makes it a system record. Marks combine:  ][k=v  [-k.
+** ]k ends one · ^k separator · a leading $ makes it a system record of one letter, repeated to the
+** sizes the format demands (key 4, value 8). Marks combine:  ][k=v  [-k.
 **
-**     world_level(&world, "a=1 [c ]f");                                a finished level, below
-**     those before world_merge(&world, 1, "a=1 [c", "a=1 [c ]p r=2", "q=7", NULL);  a merge: its
-**     output, then its inputs,
-**                                                                      newest first; split key: the
-**                                                                      first key from "p" on, see
-**                                                                      world_split_in
+**     world_level(&world, "a=1 [c ]f")                       a finished level, below those before
+**     world_merge(&world, "p", 0, "a=1 [c", "]p r=2", "q=7", NULL)
+**                        a merge: split key and the input it is in, output, inputs newest first
+**
 ** OWNERSHIP   The world owns everything and is closed by world_close, which checks for leaks.
 */
 #ifndef LSM_SUPPORT_CURSOR_WORLD_H
@@ -163,8 +162,7 @@ TEST_HELPER struct segment_view world_segment_view(struct world *world,
     return (struct segment_view){world->file.pager, segment, NULL, &world->file.error};
 }
 
-/* Where the least record >= key of a run is, separators counting only if asked for; page 0 = none.
-** */
+/* Where the least record >= key of a run is, separators only if asked for; page 0 = none. */
 TEST_HELPER struct merge_input world_position(struct world *world, const struct segment *segment,
                                               enum topic topic, struct slice key,
                                               bool separators) {
@@ -203,8 +201,7 @@ TEST_HELPER struct level *world_merge_new(struct world *world, uint32_t right_co
     return level;
 }
 
-/* A merge in progress with the given split key, found in input `split_input`. The texts: left, then
-** right. */
+/* A merge in progress with the given split key, found in input `split_input`. Left, then right. */
 TEST_HELPER struct level *world_merge(struct world *world, const char *split, uint32_t split_input,
                                       const char *left, const char *right0, const char *right1,
                                       const char *right2) {
@@ -261,8 +258,7 @@ TEST_HELPER void world_close(struct world *world) {
     segment_file_close(&world->file);
 }
 
-/* ------------------------------------------------------------------------------- what is seen --
-** */
+/* ---------------------------------------------------------------------------- what is seen -- */
 
 /* The entry as "k=v", or "." at the end. */
 TEST_HELPER const char *world_entry(struct merge_cursor *cursor) {

@@ -1,15 +1,19 @@
 /*
-** log_world.h — a log in memory with its writer, a trace of what was committed, and recovery to compare.
+** log_world.h — a log in memory with its writer, a trace of what was committed, and recovery to
+** compare.
 **
 **     struct log_world w;
 **     log_world_open(&w);
 **     log_world_begin(&w, aligned);  log_world_put(&w, "k", "v");  log_world_commit(&w, sync);
-**     log_world_check(&w);           recovers from w.checkpoint a copy of the file: exactly what was committed
+**     log_world_check(&w);           recovers a copy of the file from w.checkpoint: exactly what was
+**                                    committed since
 **     log_world_checkpoint(&w);      the present end becomes the position where recovery starts
 **     log_world_close(&w);
 **
-** A trace is a list of bytes: per operation its letter (P, D, R), two lengths, two slices; C ends a transaction.
-** Calls that fail are the test's business: log_world_try_* return the code and keep the trace right.
+** A trace is a list of bytes: per operation its letter (P, D, R), two lengths, two slices; C ends a
+** transaction.
+** Calls that fail are the test's business: log_world_try_* return the code and keep the trace
+** right.
 */
 #ifndef LSM_SUPPORT_LOG_WORLD_H
 #define LSM_SUPPORT_LOG_WORLD_H

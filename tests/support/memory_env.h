@@ -10,8 +10,8 @@
 **     m.live_blocks                                 allocations not yet freed
 **     memory_env_close(&m);                         frees files; a check fails if a block is alive
 **
-** With memory_env_close_knowing_leaks a test may leave blocks behind. After memory_env_make_foreign the
-** environment has no os_extra: no file size, no directory sync, no random bytes.
+** With memory_env_close_knowing_leaks a test may leave blocks behind. After memory_env_make_foreign
+** the environment has no os_extra: no file size, no directory sync, no random bytes.
 **
 ** LIMITS      One thread. Locks always succeed; there is no mapping and no shared region. A failing
 **             call has no effect, but for MEMORY_WRITE with m.torn: then half is written.

@@ -81,7 +81,7 @@ static void make_universe(void) {
         uint32_t size = 0;
         switch (test_random_below(4)) {
         case 0: size = test_random_below(4); break;                 /* few bytes, many prefixes */
-        case 1: size = 7 + test_random_below(3); break;             /* around the length of the prefix */
+        case 1: size = 7 + test_random_below(3); break;             /* about as long as a prefix */
         case 2: memcpy(key, "common-prefix", 13); size = 13 + test_random_below(3); break;
         default: size = long_keys ? test_random_below(300) : test_random_below(20); break;
         }
@@ -367,7 +367,7 @@ static void merge_on(uint32_t index, uint32_t stop) {
         found = found || last->separator[split];
         if (!found && level->extra) {
             for (uint32_t k = 0; k < next->left.index_count; k++) {
-                if (next->left.index_key[k] == split) return; /* such a split key: cursor_files.py */
+                if (next->left.index_key[k] == split) return; /* see cursor_files.py */
             }
         }
         if (found) break;
@@ -501,8 +501,7 @@ static void check_steps(struct merge_cursor *cursor, int32_t key, int step, uint
     }
 }
 
-/* One target: all seeks, with `low` = greatest key of the universe <= it, `equal` if they are the
-** same. */
+/* One target: all seeks, with `low` = greatest key of the universe <= it, `equal`: it is. */
 static void check_target(struct merge_cursor *cursor, struct slice target, int32_t low, bool equal,
                          uint32_t steps, int32_t first, int32_t end) {
     int32_t up = equal ? low : low + 1;
@@ -586,8 +585,7 @@ static void check_all(struct merge_cursor *cursor, struct lookup_scratch *scratc
     lookup_scratch_detach(scratch);
 }
 
-/* ---------------------------------------------------------------------------------- histories --
-** */
+/* ------------------------------------------------------------------------------ histories -- */
 
 static void random_step(void) {
     uint32_t dice = test_random_below(10);

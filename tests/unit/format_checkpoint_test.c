@@ -1,5 +1,6 @@
 /*
-** format_checkpoint_test.c — the checkpoint blob: worked examples, every rule, every failed allocation.
+** format_checkpoint_test.c — the checkpoint blob: worked examples, every rule, every failed
+** allocation.
 */
 #include "format/format_checkpoint.h"
 

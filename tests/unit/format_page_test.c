@@ -24,7 +24,8 @@ TEST(the_footer_of_the_first_worked_example_is_read) {
 }
 
 TEST(the_index_page_of_the_second_worked_example_is_read) {
-    static const uint8_t tail[20] = {0, 24, 0, 17, 0, 10, 0, 3, 0, 0, 0, 0, 0, 0, 0, 37, 0, 1, 0, 4};
+    static const uint8_t tail[20] = {0, 24, 0, 17, 0, 10, 0, 3, 0, 0,
+                                     0, 0,  0, 0,  0, 37, 0, 1, 0, 4};
     static const uint32_t offsets[] = {3, 10, 17, 24};
     uint8_t usable[256] = {0};
     struct page_footer footer;

@@ -119,7 +119,8 @@ TEST(a_free_list_record_has_four_and_eight_bytes) {
 }
 
 TEST(the_worked_example_of_an_index_page_is_read_and_written) {
-    static const uint8_t cells[] = {0x10, 33, 4, 'k', '0', '1', '1', 0x10, 34, 4, 'k', '0', '1', '3'};
+    static const uint8_t cells[] = {0x10, 33, 4, 'k', '0', '1', '1',
+                                     0x10, 34, 4, 'k', '0', '1', '3'};
     struct index_cell cell;
     uint8_t out[16];
 

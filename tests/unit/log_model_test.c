@@ -1,9 +1,10 @@
 /*
 ** log_model_test.c — random histories of transactions against their trace, crashes at every turn.
 **
-** Small and large records, nested savepoints, full rollbacks, both alignments, checkpoints that free log
-** space (so that the log wraps and skips), failing calls. After each step a copy of the file is recovered from
-** the newest checkpoint: exactly what was committed since, or with one failed commit more.
+** Small and large records, nested savepoints, full rollbacks, both alignments, checkpoints that
+** free log space (so that the log wraps and skips), failing calls. After each step a copy of the
+** file is recovered from the newest checkpoint: exactly what was committed since, or with one
+** failed commit more.
 */
 #include "support/log_world.h"
 

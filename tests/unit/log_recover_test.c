@@ -1,5 +1,6 @@
 /*
-** log_recover_test.c — what recovery makes of logs: worked examples, cuts, flipped bits, forged records.
+** log_recover_test.c — what recovery makes of logs: worked examples, cuts, flipped bits, forged
+** records.
 */
 #include "log/log_internal.h"
 #include "support/log_world.h"

@@ -1,5 +1,6 @@
 /*
-** log_writer_test.c — the bytes a transaction leaves in the file, and what each way of failing leaves.
+** log_writer_test.c — the bytes a transaction leaves in the file, and what each way of failing
+** leaves.
 */
 #include "support/log_world.h"
 
@@ -72,7 +73,8 @@ TEST(a_big_value_is_summed_and_written_as_in_the_worked_example) {
     log_world_commit(&w, false);
     data = log_world_file(&w)->data;
     CHECK_EQ_BYTES(data, 5, "\x06\x01\x14" "a1", 5);
-    CHECK_EQ_BYTES(data + 0x18, 15, "\x07\x01\xf9\x93\x50\x28\xa5\xc5\x68\x7f\x95\x63\x1a" "b2", 15);
+    CHECK_EQ_BYTES(data + 0x18, 15,
+                   "\x07\x01\xf9\x93\x50\x28\xa5\xc5\x68\x7f\x95\x63\x1a" "b2", 15);
     CHECK_EQ_BYTES(data + 0x9c66, 13, "\x07\x01\x01\xb9\x4b\xfd\x10\x07\xe7\xc1\xc8" "c3", 13);
     CHECK_EQ_BYTES(data + 0x9c73, 9, "\x03\xc1\x36\xf2\x3b\xc9\x1e\xb4\x03", 9);
     CHECK_EQ_UINT(log_world_file(&w)->size, 40060);
@@ -243,6 +245,12 @@ TEST(no_zeros_are_written_into_or_before_a_region_in_use) {
     CHECK_EQ_UINT(file->size, 300000);
     CHECK_EQ_BYTES(file->data + 512, 300000 - 512, before + 512, 300000 - 512);
     free(before);
+    memory_file_resize(file, 512); /* somebody cut it: still not ours to fill */
+    w.writer.file_end_zeroed = 0;
+    log_world_begin(&w, true);
+    log_world_put(&w, "b", "1");
+    log_world_commit(&w, true);
+    CHECK_EQ_UINT(file->size, 1024);
     log_world_close(&w);
 }
 
@@ -325,10 +333,10 @@ TEST(an_empty_key_that_comes_first_in_its_transaction_has_a_pad_in_front) {
     log_world_close(&w);
 }
 
-/* ------------------------------------------------------------------------- the unsummed limit -- */
+/* ------------------------------------------------------------------------ the unsummed limit -- */
 
-/* Walk the records of a log without jumps: no record without sum ends more than 32768 bytes behind the
-** last stored one. */
+/* Walk the records of a log without jumps: no record without sum ends more than 32768 bytes behind
+** the last stored one. */
 static void check_limit(struct log_world *w) {
     const uint8_t *data = log_world_file(w)->data;
     const uint8_t *end = data + w->state.regions[2].end;
@@ -403,7 +411,8 @@ TEST(rollbacks_to_every_mark_across_flushes_leave_no_trace) {
     }
 }
 
-/* Region 2 at the front, region 0 behind it with a live transaction; returns with a transaction open. */
+/* Region 2 at the front, region 0 behind it with a live transaction; returns with a transaction
+** open. */
 static void world_before_a_skip(struct log_world *w, bool aligned) {
     log_world_open(w);
     log_world_begin(w, aligned);
@@ -587,7 +596,9 @@ TEST(whatever_call_fails_the_transaction_is_gone_or_whole_and_the_next_one_is_fo
                                     kinds[kind] == MEMORY_MALLOC ? LSM_NOMEM : LSM_IOERR);
                     one_of_each(&w, true, &rc);
                     calm = rc == LSM_OK ? calm + 1 : 0;
-                    if (rc != LSM_OK) CHECK_RC(rc, kinds[kind] == MEMORY_MALLOC ? LSM_NOMEM : LSM_IOERR);
+                    if (rc != LSM_OK) {
+                        CHECK_RC(rc, kinds[kind] == MEMORY_MALLOC ? LSM_NOMEM : LSM_IOERR);
+                    }
                     memory_env_no_failure(&w.m);
                     log_world_check(&w);
                     log_world_begin(&w, false);
@@ -600,6 +611,27 @@ TEST(whatever_call_fails_the_transaction_is_gone_or_whole_and_the_next_one_is_fo
             }
         }
     }
+}
+
+TEST(a_failed_sync_is_a_failed_commit_and_the_next_one_replaces_it) {
+    struct log_world w;
+
+    log_world_open(&w);
+    log_world_begin(&w, true);
+    log_world_put(&w, "a", "1");
+    log_world_commit(&w, true);
+    log_world_begin(&w, true);
+    log_world_put(&w, "b", "1");
+    memory_env_fail(&w.m, MEMORY_SYNC, 1, LSM_IOERR);
+    CHECK_RC(log_world_try_commit(&w, true), LSM_IOERR); /* compares the state, too */
+    CHECK(!w.writer.in_txn);
+    log_world_check(&w); /* all of it or nothing */
+    log_world_begin(&w, true);
+    log_world_put(&w, "c", "1");
+    log_world_commit(&w, true);
+    log_world_check(&w);
+    CHECK_EQ_INT(w.state.regions[2].end, 1024);
+    log_world_close(&w);
 }
 
 TEST(a_failed_directory_sync_is_tried_again) {

@@ -1,14 +1,19 @@
-/** `bench [word ...]`: benchmarks of the library, on Deno and then on Bun. */
+/**
+ * `bench [word ...]`: benchmarks of the library, on Deno and then on Bun.
+ * `bench engine [NAME=VALUE ...]`: the C engine against others; see bench_engine.mjs.
+ */
 import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { testPermissions } from "../bootstrap/permissions.mjs";
 import { ROOT } from "../bootstrap/project.mjs";
 import { ensureReady } from "../bootstrap/ready.mjs";
 import { Failure, run } from "../bootstrap/run.mjs";
+import { benchEngine } from "./bench_engine.mjs";
 
 const FOLDER = "benches/runtime";
 
 export async function bench(words) {
+  if (words[0] === "engine") return await benchEngine(words.slice(1));
   const files = benchFiles(words);
   if (files.length === 0) throw new Failure(`No *.bench.ts in ${FOLDER} has such a name`);
   const { deno, bun, library } = await ensureReady({

@@ -1,0 +1,101 @@
+/*
+** bulk_backup.c — copies of a database in steps, behind a handle of their own.
+**
+** OWNERSHIP   A backup is a child of its database handle, with a connection to the source and one to the target of its
+**             own: steps do not hinder calls on the database handle.
+*/
+#include "api/bulk_internal.h"
+#include "base/memory.h"
+
+/* What stands where the copy will be, before anything is touched. */
+static int32_t check_target(struct handle *database, const char *path, uint32_t flags) {
+    int kind = OS_PATH_NONE;
+
+    if (os_path_kind(lsm_default_env(), path, &kind) != LSM_OK) return LSM_OK; /* later calls will tell */
+    if (kind == OS_PATH_DIRECTORY) return bulk_fail_text(database, LSM_BULK_ISDIR, "is a directory");
+    if (kind == OS_PATH_OTHER || (kind != OS_PATH_NONE && !(flags & LSM_BULK_OVERWRITE))) {
+        return bulk_fail_text(database, LSM_BULK_EXISTS, "the file exists");
+    }
+    return LSM_OK;
+}
+
+static int32_t start(struct handle *database, struct handle *backup, const char *path,
+                     uint32_t flags) {
+    lsm_db *db = database->main.db;
+    struct bulk_wait wait = {0};
+    int32_t result = check_target(database, path, flags);
+    int rc;
+
+    if (result != LSM_OK) return result;
+    bulk_lock(&database->main);
+    do {
+        rc = db_backup_new(db, path, (flags & LSM_BULK_OVERWRITE) != 0, &backup->backup);
+    } while (rc == LSM_BUSY && bulk_wait_again(database, db, &wait, 0, LSM_BULK_LOCK_OPEN));
+    if (rc == LSM_ERROR) { /* the target, or a log beside it, has appeared */
+        const char *reason = db_error(db)->reason;
+        result = bulk_fail_text(database, LSM_BULK_EXISTS, reason ? reason : "the file exists");
+    } else if (rc != LSM_OK) {
+        result = bulk_fail(database, db, rc);
+    }
+    bulk_unlock(&database->main);
+    return result;
+}
+
+uint32_t lsm_bulk_backup(uint32_t id, const uint8_t *path, uint32_t path_size, uint32_t flags) {
+    lsm_env *env = lsm_default_env();
+    struct handle *database;
+    struct handle *backup = NULL;
+    char *text = NULL;
+    uint32_t result = 0;
+
+    if (handle_enter(id, HANDLE_DATABASE, &database) != LSM_OK) return 0;
+    bulk_begin_call(database);
+    if (path == NULL || path_size == 0 || path_size > 65536 || memchr(path, 0, path_size) != NULL ||
+        (flags & ~LSM_BULK_OVERWRITE) != 0) {
+        (void)bulk_fail_text(database, LSM_MISUSE, "malformed path or flags");
+        goto done;
+    }
+    text = memory_allocate(env, path_size + 1);
+    backup = handle_new(HANDLE_BACKUP, database);
+    if (text == NULL || backup == NULL) {
+        (void)bulk_fail(database, NULL, LSM_NOMEM);
+        goto done;
+    }
+    memcpy(text, path, path_size);
+    text[path_size] = 0;
+    if (start(database, backup, text, flags) != LSM_OK) goto done;
+    result = backup->id;
+    handle_leave(backup);
+    backup = NULL;
+done:
+    if (backup) bulk_end_child(backup);
+    memory_free(env, text);
+    handle_leave(database);
+    return result;
+}
+
+int32_t lsm_bulk_backup_step(uint32_t id, uint32_t kb, uint8_t *out, uint32_t capacity) {
+    struct handle *backup;
+    uint64_t done = 0;
+    uint64_t total = 0;
+    bool finished = false;
+    int32_t result;
+    int rc;
+
+    if (capacity < LSM_BULK_BACKUP_PROGRESS_SIZE) return LSM_BULK_MISUSE;
+    result = handle_enter(id, HANDLE_BACKUP, &backup);
+    if (result != LSM_OK) return result;
+    bulk_begin_call(backup);
+    rc = db_backup_step(backup->backup, kb, &done, &total, &finished);
+    if (rc == LSM_OK) {
+        put_u32_little(out, (uint32_t)done);
+        put_u32_little(out + 4, (uint32_t)(done >> 32));
+        put_u32_little(out + 8, (uint32_t)total);
+        put_u32_little(out + 12, (uint32_t)(total >> 32));
+        result = finished ? 1 : 0;
+    } else {
+        result = bulk_fail(backup, db_backup_reader(backup->backup), rc);
+    }
+    handle_leave(backup);
+    return result;
+}

@@ -1,0 +1,126 @@
+/*
+** db_checkpoint.c — the newest snapshot becomes what the next open finds.
+**
+** INVARIANTS  (I1) facts about the checkpoint on disk, on which the reuse of blocks and log space depends, change
+**             only after the meta page is durable.
+**             (I2) after a failed sync of the file no checkpoint is made until the database was closed by all:
+**             the system may have marked unwritten pages clean, so that the next sync succeeds and
+**             proves nothing. The log keeps what is needed since the last good checkpoint.
+**             (I3) before the first meta page is written there is a log with something in it, if the connection
+**             uses one: beside it the torn remains of a first checkpoint still count as an empty
+**             database (checkpoint.c), without it they are somebody else's file.
+** LOCKING     CHECKPOINTER, never under WORKER.
+** ERRORS      Any failure leaves the previous checkpoint in force.
+*/
+#include "db/db_internal.h"
+#include "snapshot/checkpoint.h"
+
+/* An empty log gets a byte that ends it; the first record overwrites it. Not while others may write records. */
+static int fill_empty_log(lsm_db *db, struct os_file *log_file) {
+    static const uint8_t end_of_log = 0;
+    bool had_writer = (db->locks.exclusive >> LOCK_WRITER) & 1;
+    uint64_t size = 0;
+    int rc;
+
+    if (!had_writer) {
+        rc = shm_lock(db->shm, &db->locks, LOCK_WRITER, LSM_LOCK_EXCL);
+        if (rc == LSM_BUSY) return LSM_OK; /* somebody is about to fill it */
+        if (rc != LSM_OK) return rc;
+    }
+    rc = os_file_size(log_file, &size);
+    if (rc == LSM_OK && size == 0) rc = os_write(log_file, 0, &end_of_log, 1);
+    if (!had_writer) shm_unlock(db->shm, &db->locks, LOCK_WRITER);
+    return rc;
+}
+
+/* (I3) */
+static int secure_log(lsm_db *db) {
+    struct database *database = db->database;
+    struct os_file log_file = {0};
+    uint64_t size = 0;
+    int rc;
+
+    if (!db->config.use_log) return LSM_OK;
+    rc = os_open(db->env, database->log_path, 0, &log_file);
+    if (rc != LSM_OK) return rc;
+    rc = os_file_size(&log_file, &size);
+    if (rc == LSM_OK && size == 0) rc = fill_empty_log(db, &log_file);
+    if (rc == LSM_OK) rc = os_sync(&log_file);
+    os_close(&log_file);
+    return rc;
+}
+
+/* What must be durable before a checkpoint can be: names, and see (I3). */
+static int prepare_disk(lsm_db *db, uint32_t meta_page) {
+    struct database *database = db->database;
+    int rc = LSM_OK;
+
+    if (meta_page == 0) rc = secure_log(db);
+    if (rc == LSM_OK && !database->directory_synced) {
+        rc = os_sync_directory(db->env, database->path);
+        if (rc == LSM_OK) database->directory_synced = true;
+    }
+    return rc;
+}
+
+static int store_snapshot(lsm_db *db, const uint32_t *words, uint32_t word_count) {
+    struct database *database = db->database;
+    struct shm_header *shared = db->shm->header;
+    bool sync = db->config.safety != LSM_SAFETY_OFF;
+    bool sync_failed = false;
+    uint32_t meta_page;
+    int rc = database->file_sync_failed;
+
+    if (rc == LSM_OK && sync) rc = prepare_disk(db, shared->meta_page);
+    if (rc == LSM_OK) {
+        rc = checkpoint_store(&database->file, words, word_count, shared->meta_page, sync,
+                              &meta_page, &sync_failed);
+    }
+    if (sync_failed) database->file_sync_failed = rc;
+    if (rc != LSM_OK) return error_note(&db->error, rc, "the checkpoint could not be written");
+    shared->meta_page = meta_page;
+    if (sync) atomic_store(&database->checkpoint_unproven, false);
+    return LSM_OK;
+}
+
+int db_checkpoint(lsm_db *db, uint32_t *kb) {
+    uint32_t words[CHECKPOINT_WORDS_MAX];
+    uint32_t word_count;
+    struct checkpoint_facts facts;
+    int64_t id;
+    int rc;
+
+    if (kb) *kb = 0;
+    rc = shm_lock(db->shm, &db->locks, LOCK_CHECKPOINTER, LSM_LOCK_EXCL);
+    if (rc != LSM_OK) return error_note(&db->error, rc, "another connection makes a checkpoint");
+    rc = shm_load_snapshot(db->shm, words, &word_count);
+    if (rc != LSM_OK) goto done;
+    id = (int64_t)(((uint64_t)words[0] << 32) | words[1]);
+    database_facts(db->database, &facts);
+    if (db->shm->header->meta_page != 0 && facts.snapshot_id >= id) goto done;
+    rc = store_snapshot(db, words, word_count);
+    if (rc != LSM_OK) goto done;
+    if (kb) *kb = (uint32_t)(((uint64_t)(words[8] - facts.pages_written) * words[7] + 1023) / 1024);
+    facts.snapshot_id = id;
+    facts.pages_written = words[8];
+    facts.log_offset = (((uint64_t)words[9] << 32) | words[10]) >> 1;
+    database_set_facts(db->database, &facts);
+done:
+    shm_unlock(db->shm, &db->locks, LOCK_CHECKPOINTER);
+    return rc;
+}
+
+int db_checkpoint_call(lsm_db *db, int *kb) {
+    uint32_t written = 0;
+    int rc;
+
+    if (db->config.read_only) return LSM_READONLY;
+    if (db->database == NULL) return LSM_MISUSE;
+    error_clear(&db->error);
+    if (kb) *kb = 0;
+    background_hold(db);
+    rc = db_checkpoint(db, &written);
+    background_let_go(db);
+    if (rc == LSM_OK && kb) *kb = written > INT32_MAX ? INT32_MAX : (int)written;
+    return db_report(db, rc);
+}

@@ -1,0 +1,82 @@
+/*
+** store_budget.c — how much memory notes may take, and which ones go when it is too much.
+**
+** Every block of a note counts from its allocation to its release, whoever holds it: notes under construction
+** and notes that only readers of older snapshots still have, too. When a snapshot is published and more than
+** the budget is in use, notes that no reader asked since the clock's hand passed are dropped. Making new ones
+** may pass the budget for a while, never twice the budget: then the builder goes without.
+**
+** LOCKING     Counting takes no lock. Evicting requires store.mutex.
+*/
+#include "base/memory.h"
+#include "store/store_internal.h"
+
+void store_charge(struct store *store, size_t size) {
+    atomic_fetch_add_explicit(&store->bytes, size, memory_order_relaxed);
+}
+
+void store_discharge(struct store *store, size_t size) {
+    atomic_fetch_sub_explicit(&store->bytes, size, memory_order_relaxed);
+}
+
+void *store_allocate(struct store *store, size_t size) {
+    size_t budget = store_budget(store);
+    void *block;
+
+    if (size > budget || store_bytes(store) > 2 * budget - size) return NULL;
+    block = memory_allocate(store->env, size);
+    if (block) store_charge(store, size);
+    return block;
+}
+
+void store_deallocate(struct store *store, void *block, size_t size) {
+    if (block == NULL) return;
+    store_discharge(store, size);
+    memory_free(store->env, block);
+}
+
+void store_evict(struct store *store) {
+    size_t budget = store_budget(store);
+    size_t bytes = store_bytes(store);
+    size_t excess = bytes > budget ? bytes - budget : 0;
+    uint32_t chances = 2 * store->entry_count; /* each entry is passed twice at most */
+
+    while (excess > 0 && store->entry_count > 0 && chances-- > 0) {
+        struct store_entry *entry;
+        size_t gain = 0;
+
+        if (store->hand >= store->entry_count) store->hand = 0;
+        entry = &store->entries[store->hand];
+        if (entry->notes == NULL && entry->writing == NULL && entry->reading == NULL) {
+            store->hand++;
+            continue;
+        }
+        if (entry->notes && atomic_exchange(&entry->notes->used, false)) {
+            store->hand++;
+            continue;
+        }
+        if (entry->notes) gain = run_notes_bytes(entry->notes); /* freed now, or when its readers go on */
+        bytes = store_bytes(store);
+        store_entry_clear(entry);
+        *entry = store->entries[--store->entry_count];
+        bytes -= store_bytes(store);
+        if (bytes > gain) gain = bytes;
+        excess = gain < excess ? excess - gain : 0;
+    }
+}
+
+size_t store_bytes(const struct store *store) {
+    return atomic_load_explicit(&store->bytes, memory_order_relaxed);
+}
+
+size_t store_budget(const struct store *store) {
+    return atomic_load_explicit(&store->budget, memory_order_relaxed);
+}
+
+void store_set_budget(struct store *store, uint64_t budget) {
+    if (budget > SIZE_MAX / 4) budget = SIZE_MAX / 4;
+    os_mutex_enter(store->env, store->mutex);
+    atomic_store_explicit(&store->budget, (size_t)budget, memory_order_relaxed);
+    store_evict(store);
+    os_mutex_leave(store->env, store->mutex);
+}

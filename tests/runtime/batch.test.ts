@@ -1,0 +1,170 @@
+// Many writes in one call: setMany, batch, deleteRange, clear. All or nothing.
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import fc from "fast-check";
+import { bytes, utf8 } from "../../mod.ts";
+import type { BatchOp, KeyRange } from "../../mod.ts";
+import { compareBytes } from "../../src/range.ts";
+import { filled, keysOf, opened } from "./support.ts";
+
+test("setMany takes pairs, a Map, a generator and a plain object", () => {
+  using open = opened();
+  const { db } = open;
+  assert.equal(db.setMany([["a", "1"]]), db);
+  db.setMany(new Map([["b", "2"]]));
+  db.setMany({ c: "3", d: "4" });
+  db.setMany(function* (): Generator<[string, string]> {
+    yield ["e", "5"];
+  }());
+  assert.deepEqual([...db.values()], ["1", "2", "3", "4", "5"]);
+  db.setMany(db.entries());
+  assert.equal(db.count(), 5);
+});
+
+test("of two values for one key the last counts", () => {
+  using open = opened();
+  open.db.setMany([["a", "1"], ["a", "2"]]);
+  assert.equal(open.db.get("a"), "2");
+});
+
+test("a failure in the middle writes nothing", () => {
+  using open = filled("a");
+  const { db } = open;
+  assert.throws(() => db.setMany([["b", "1"], ["c", 2 as never]]), TypeError);
+  assert.throws(() => db.setMany([["b", "1"], null as never]), TypeError);
+  assert.throws(() =>
+    db.setMany(function* (): Generator<[string, string]> {
+      yield ["b", "1"];
+      throw new Error("stop");
+    }()), /stop/);
+  assert.throws(
+    () => db.batch([{ type: "delete", key: "a" }, { type: "put" } as never]),
+    TypeError,
+  );
+  for (const wrong of [null, 1, "ab", undefined]) {
+    assert.throws(() => db.setMany(wrong as never), TypeError);
+  }
+  assert.equal(keysOf(db), "a");
+});
+
+test("a batch does its operations in order", () => {
+  using open = filled("a b c d e");
+  const { db } = open;
+  db.batch([
+    { type: "deleteRange", range: { gt: "a", lt: "d" } },
+    { type: "set", key: "c", value: "new" },
+    { type: "delete", key: "e" },
+    { type: "set", key: "x", value: "gone" },
+    { type: "delete", key: "x" },
+    { type: "delete", key: "none" },
+  ]);
+  assert.deepEqual([...db], [["a", "A"], ["c", "new"], ["d", "D"]]);
+});
+
+test("a batch may be larger than any buffer", () => {
+  using open = opened();
+  const { db } = open;
+  const value = "v".repeat(1000);
+  db.batch(Array.from({ length: 5_000 }, (_, i) => ({
+    type: "set" as const,
+    key: String(i).padStart(5, "0"),
+    value: value + i,
+  })));
+  assert.equal(db.count(), 5_000);
+  assert.equal(db.get("04999"), `${value}4999`);
+});
+
+test("deleteRange follows its ends", () => {
+  const rows: [KeyRange<string>, string][] = [
+    [{ gt: "b", lt: "d" }, "a b d e"],
+    [{ gte: "b", lte: "d" }, "a e"],
+    [{ gte: "b", lt: "d" }, "a d e"],
+    [{ gt: "b" }, "a b"],
+    [{ lte: "b" }, "c d e"],
+    [{ gt: "aa", lt: "cc" }, "a d e"],
+    [{ gte: "0", lte: "9" }, "a b c d e"],
+    [{ gt: "d", lt: "b" }, "a b c d e"],
+    [{ prefix: "c" }, "a b d e"],
+    [{ prefix: "" }, ""],
+    [{ gt: "x" }, "a b c d e"],
+    [{ limit: 2 }, "c d e"],
+    [{ limit: 2, reverse: true }, "a b c"],
+    [{ gt: "b", limit: 1 }, "a b d e"],
+    [{ limit: 0 }, "a b c d e"],
+    [{ gte: "b", limit: Infinity }, "a"],
+  ];
+  for (const [range, expected] of rows) {
+    using open = filled("a b c d e");
+    open.db.deleteRange(range);
+    assert.equal(keysOf(open.db), expected, JSON.stringify(range));
+  }
+});
+
+test("deleteRange needs to know what to delete", () => {
+  using open = filled("a b");
+  const { db } = open;
+  const wrong = [{}, { gt: undefined }, { reverse: true }, undefined, null, "a"];
+  for (const range of wrong) {
+    assert.throws(() => db.deleteRange(range as KeyRange<string>), TypeError);
+    assert.throws(() => db.batch([{ type: "deleteRange", range: range as never }]), TypeError);
+  }
+  assert.throws(
+    () => db.batch([{ type: "deleteRange", range: { gt: "a", limit: 1 } as never }]),
+    /no option limit/,
+  );
+  assert.equal(keysOf(db), "a b");
+});
+
+test("clear removes everything, also the empty key", () => {
+  using open = filled("a b");
+  const { db } = open;
+  db.set("", "empty").set("\u{10ffff}", "last");
+  db.clear();
+  assert.equal(db.count(), 0);
+  db.clear();
+});
+
+test("deleteRange removes what cannot be decoded, too", () => {
+  using open = opened<Uint8Array, Uint8Array>({ keys: bytes, values: bytes });
+  const raw = open.db;
+  raw.set(Uint8Array.of(0xff), Uint8Array.of(0xff)).set(Uint8Array.of(0xfe), Uint8Array.of(0));
+  raw.set(Uint8Array.of(0x61), Uint8Array.of(0x62));
+  raw.as({ keys: utf8 }).deleteRange({ limit: 1, reverse: true });
+  assert.equal(raw.count(), 2);
+});
+
+test("any batch leaves what its operations leave in a Map", () => {
+  using open = opened<Uint8Array, Uint8Array>({ keys: bytes, values: bytes });
+  const { db } = open;
+  const key = fc.uint8Array({ maxLength: 2, max: 2 });
+  const value = fc.uint8Array({ maxLength: 5 });
+  const op = fc.oneof(
+    fc.record({ type: fc.constant("set" as const), key, value }),
+    fc.record({ type: fc.constant("delete" as const), key }),
+    fc.record({
+      type: fc.constant("deleteRange" as const),
+      range: fc.record({ gte: key, lt: key }),
+    }),
+  );
+  fc.assert(
+    fc.property(fc.array(op), (ops: BatchOp<Uint8Array, Uint8Array>[]) => {
+      db.clear();
+      const model = new Map<string, [Uint8Array, Uint8Array]>();
+      for (const each of ops) {
+        if (each.type === "set") model.set(String(each.key), [each.key, each.value]);
+        else if (each.type === "delete") model.delete(String(each.key));
+        else {
+          const { gte, lt } = each.range;
+          for (const [name, [bytes]] of model) {
+            const isIn = gte && lt && compareBytes(bytes, gte) >= 0 && compareBytes(bytes, lt) < 0;
+            if (isIn) model.delete(name);
+          }
+        }
+      }
+      db.batch(ops);
+      const expected = [...model.values()].sort(([left], [right]) => compareBytes(left, right));
+      assert.deepEqual([...db], expected);
+    }),
+    { numRuns: 300 },
+  );
+});

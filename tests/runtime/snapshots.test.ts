@@ -1,0 +1,74 @@
+// Snapshots: frozen, readable in every way, counted, and closed with their database.
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { LsmClosedError } from "../../mod.ts";
+import { filled, keysOf, opened } from "./support.ts";
+
+test("a snapshot does not see later commits", () => {
+  using open = filled("a b c");
+  const { db } = open;
+  using snapshot = db.snapshot();
+  db.set("a", "new").delete("b");
+  db.set("d", "D");
+  db.flush();
+  assert.equal(snapshot.get("a"), "A");
+  assert.equal(snapshot.has("b"), true);
+  assert.equal(snapshot.has("d"), false);
+  assert.deepEqual(snapshot.getMany(["a", "d"]), ["A", undefined]);
+  assert.deepEqual(snapshot.getMany(["bb"], { seek: "le" }), ["B"]);
+  assert.deepEqual(snapshot.seek("bb", "le"), ["b", "B"]);
+  assert.deepEqual(snapshot.first(), ["a", "A"]);
+  assert.deepEqual(snapshot.last(), ["c", "C"]);
+  assert.equal(snapshot.count(), 3);
+  assert.equal(keysOf(snapshot), "a b c");
+  assert.equal(keysOf(snapshot.entries({ gt: "a", reverse: true })), "c b");
+  assert.equal(keysOf(db), "a c d");
+});
+
+test("a snapshot taken inside a transaction shows the last commit", () => {
+  using open = filled("a");
+  const { db } = open;
+  db.transaction((tx) => {
+    tx.set("b", "B");
+    using snapshot = db.snapshot();
+    assert.equal(keysOf(snapshot), "a");
+    assert.equal(keysOf(tx), "a b");
+  });
+});
+
+test("iterators of a snapshot end with it", () => {
+  using open = filled("a b c");
+  const snapshot = open.db.snapshot();
+  const iterator = snapshot.entries();
+  iterator.next();
+  assert.equal(snapshot.close(), true);
+  assert.equal(snapshot.close(), false);
+  assert.equal(snapshot.isOpen, false);
+  assert.throws(() => iterator.next(), LsmClosedError);
+  assert.throws(() => snapshot.get("a"), LsmClosedError);
+});
+
+test("snapshots are counted, and given back", () => {
+  using open = filled("a");
+  const { db } = open;
+  {
+    using one = db.snapshot();
+    db.set("b", "B");
+    using two = db.snapshot();
+    assert.equal(db.stats().openSnapshots >= 1, true);
+    assert.equal(one.count() + two.count(), 3);
+  }
+  assert.equal(db.stats().openSnapshots, 0);
+});
+
+test("a flush of nothing does not make a later version look like this one", () => {
+  using open = opened();
+  const { db } = open;
+  using snapshot = db.snapshot();
+  db.flush();
+  db.set("a", "1");
+  assert.equal(keysOf(db), "a");
+  assert.equal(keysOf(snapshot), "");
+  using later = db.snapshot();
+  assert.equal(keysOf(later), "a");
+});

@@ -1,0 +1,76 @@
+// Threads: each worker opens the file for itself; one that is terminated leaves no lock behind.
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { Worker } from "node:worker_threads";
+import { Lsm, LsmBusyError } from "../../mod.ts";
+import { place } from "./support.ts";
+import type { Job } from "./worker_writer.ts";
+
+/** Starts a worker on a job; `done` settles when it has done it, or has failed. */
+function start(job: Job): { worker: Worker; done: Promise<void> } {
+  const worker = new Worker(new URL("./worker_writer.ts", import.meta.url));
+  const done = new Promise<void>((resolve, reject) => {
+    worker.once("message", () => resolve());
+    worker.once("error", reject);
+  });
+  worker.postMessage(job);
+  return { worker, done };
+}
+
+async function finish(jobs: readonly Job[]): Promise<void> {
+  const started = jobs.map(start);
+  try {
+    await Promise.all(started.map(({ done }) => done));
+  } finally {
+    await Promise.all(started.map(({ worker }) => worker.terminate()));
+  }
+}
+
+test("eight workers write at once, and nothing is lost", async () => {
+  using at = place();
+  using db = new Lsm(at.file());
+  const path = at.file();
+  const keys = (n: number) => Array.from({ length: 10 }, (_, i) => `k${n}${i}`);
+  await finish(Array.from({ length: 8 }, (_, n) => ({ do: "write", path, keys: keys(n) })));
+  assert.equal(db.count(), 80);
+  assert.equal(db.first()?.[0], "k00");
+  assert.equal(db.last()?.[0], "k79");
+});
+
+test("incr loses no step between threads", async () => {
+  using at = place();
+  using db = new Lsm(at.file());
+  await finish(Array.from({ length: 4 }, () => ({ do: "incr", path: at.file(), times: 50 })));
+  assert.equal(db.incr("n", 0), 200);
+});
+
+test("a lock held by another thread is waited for, and named", async () => {
+  using at = place();
+  using db = new Lsm(at.file(), { busyTimeout: 200 });
+  const { worker, done } = start({ do: "hold", path: at.file() });
+  try {
+    await done;
+    const begin = performance.now();
+    assert.throws(() => db.set("key", "value"), (error) => {
+      assert.ok(error instanceof LsmBusyError);
+      assert.equal(error.lock, "writer");
+      assert.ok(error.waited >= 150, `waited ${error.waited}`);
+      return true;
+    });
+    assert.ok(performance.now() - begin >= 150);
+    assert.equal(db.get("held"), undefined);
+  } finally {
+    await worker.terminate();
+  }
+});
+
+test("a worker terminated inside a transaction leaves no lock and no change", async () => {
+  using at = place();
+  using db = new Lsm(at.file(), { busyTimeout: 5000 });
+  const { worker, done } = start({ do: "hold", path: at.file() });
+  await done;
+  await worker.terminate();
+  db.set("key", "value");
+  assert.equal(db.get("held"), undefined);
+  assert.equal(db.count(), 1);
+});
