@@ -235,7 +235,7 @@ export class LsmCorruptError extends LsmError {
  * @example
  * ```ts
  * import { Lsm, LsmDecodeError, bytes } from "@lsmdb/lsm";
- * using db = new Lsm("example.ldb");
+ * using db = new Lsm("pictures.ldb");
  * db.as({ values: bytes }).set("picture", Uint8Array.of(0xff, 0xd8));
  * try {
  *   db.get("picture");

@@ -50,6 +50,7 @@ struct background {
 
     _Atomic bool pending;        /* something to do; cleared when the worker begins */
     _Atomic bool failed;         /* `error` holds something */
+    _Atomic uint64_t pages_written; /* for lsm_info */
     _Atomic uint32_t turns;      /* slices after which there was a new snapshot */
 
     /* Guarded by the monitor. */
@@ -83,6 +84,7 @@ static int turn(struct background *background, bool *more) {
     rc = db_report(db, db_work_slice(db, SLICE_BYTES, more));
     os_monitor_enter(background->monitor);
     background->busy = false;
+    atomic_store_explicit(&background->pages_written, db->pages_written, memory_order_relaxed);
     if (rc != LSM_OK && rc != LSM_BUSY) keep_error(background, rc);
     if (shm_snapshot_id(db->shm) != id) atomic_fetch_add(&background->turns, 1);
     os_monitor_wake(background->monitor);
@@ -174,8 +176,9 @@ int background_join(lsm_db *db) {
         db->paced_at = 0;
     }
     os_mutex_leave(db->env, database->connect);
-    /* An old tree may be left from others. */
-    if (rc == LSM_OK) background_wake(db);
+    /* An old tree may be left from others. But nothing is written before the first commit after a recovery, which
+    ** makes durable what was found: recovered.c. */
+    if (rc == LSM_OK && !atomic_load(&database->checkpoint_unproven)) background_wake(db);
     return rc;
 }
 
@@ -211,6 +214,10 @@ void background_wake(lsm_db *db) {
     atomic_store(&background->pending, true);
     os_monitor_wake(background->monitor);
     os_monitor_leave(background->monitor);
+}
+
+uint64_t background_pages_written(const lsm_db *db) {
+    return db->background ? atomic_load(&db->background->pages_written) : 0;
 }
 
 int background_error(lsm_db *db) {

@@ -316,7 +316,7 @@ static int complete(struct db_backup *backup) {
     }
     rc = db_close(target);
     backup->target = NULL;
-    if (backup->done < size) backup->done = size;
+    if (size != UINT64_MAX && backup->done < size) backup->done = size; /* not known: foreign */
     backup->total = backup->done;
     backup->finished = true;
     db_cursor_close(backup->cursor);

@@ -6,7 +6,7 @@
 **     struct lsm_cursor a position of a connection
 **
 ** LOCKING     registry (a static mutex)  ->  database.connect  ->  locks of the region (never waited for)
-**             ->  database.facts. A connection itself is used by one thread at a time.
+**             ->  database.facts, monitor of background.c. A connection itself is used by one thread at a time.
 */
 #ifndef LSM_DB_INTERNAL_H
 #define LSM_DB_INTERNAL_H
@@ -248,6 +248,8 @@ void background_leave(lsm_db *db);
 /* The rest is for connections with db->background. */
 /* There is something to do. Costs nothing if the worker knows. */
 void background_wake(lsm_db *db);
+/* By the worker since it was started; 0 without one. */
+uint64_t background_pages_written(const lsm_db *db);
 /* What the worker failed with, once: noted, told to the log hook. */
 LSM_MUST_USE int background_error(lsm_db *db);
 /* Back-pressure: how much a write should wait (WRITER held; the newest version is read), and the wait (nothing held

@@ -355,7 +355,7 @@ int db_info_number(lsm_db *db, int verb, int64_t *first, int64_t *second) {
     if (rc != LSM_OK) return db_report(db, rc);
     switch (verb) {
         case LSM_INFO_NWRITE:
-            *first = (int64_t)db->pages_written;
+            *first = (int64_t)(db->pages_written + background_pages_written(db));
             break;
         case LSM_INFO_NREAD:
             *first = (int64_t)pager_pages_read(db->pager);

@@ -37,8 +37,12 @@ static int prove_checkpoint(lsm_db *db) {
     uint64_t offset;
     int rc;
 
+    background_hold(db);
     rc = shm_lock(db->shm, &db->locks, LOCK_CHECKPOINTER, LSM_LOCK_EXCL);
-    if (rc != LSM_OK) return error_note(&db->error, rc, "another connection makes a checkpoint");
+    if (rc != LSM_OK) {
+        background_let_go(db);
+        return error_note(&db->error, rc, "another connection makes a checkpoint");
+    }
     meta_page = db->shm->header->meta_page;
     rc = database->file_sync_failed;
     if (rc == LSM_OK && meta_page != 0 && atomic_load(&database->checkpoint_unproven)) {
@@ -51,6 +55,7 @@ static int prove_checkpoint(lsm_db *db) {
     }
     if (rc == LSM_OK) atomic_store(&database->checkpoint_unproven, false);
     shm_unlock(db->shm, &db->locks, LOCK_CHECKPOINTER);
+    background_let_go(db);
     return rc == LSM_OK ? LSM_OK : error_note(&db->error, rc, "the checkpoint cannot be made durable");
 }
 

@@ -94,6 +94,7 @@ static void segment_probe(struct segment_world *s, const struct segment_view *vi
     lsm_env *env = &s->world.m.env;
     struct segment_cursor cursor;
     struct segment_lookup lookup;
+    struct segment_place place;
     struct buffer key;
     struct slice value;
     enum topic topic;
@@ -121,8 +122,8 @@ static void segment_probe(struct segment_world *s, const struct segment_view *vi
             }
             break;
         case 3:
-            fuzz_is_fine(segment_lookup_at(&cursor, view, fuzz_string(&s->in), page_no, what & 8,
-                                           &lookup));
+            place = (struct segment_place){page_no, (uint32_t)what * 257, what & 8};
+            fuzz_is_fine(segment_lookup_at(&cursor, view, fuzz_string(&s->in), &place, &lookup));
             break;
         case 4: fuzz_is_fine(segment_key_at(view, page_no, fuzz_u8(&s->in), &key, &topic)); break;
         case 5: fuzz_is_fine(segment_page_is_index(view, page_no, &flag)); break;

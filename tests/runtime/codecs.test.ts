@@ -99,6 +99,21 @@ test("bytes reads shared, resizable and dishonest arrays as what they are", () =
   ]);
 });
 
+test("what is longer than 2^31 bytes is refused before anything is copied", () => {
+  using open = opened<string, Uint8Array>({ values: bytes });
+  const { db } = open;
+  let huge: Uint8Array;
+  try {
+    huge = new Uint8Array(2 ** 31); // pages nobody touches
+  } catch {
+    return; // a machine that has not even those
+  }
+  assert.throws(() => db.set("k", huge), /Too large: 2147483648 bytes/);
+  assert.throws(() => db.as({ keys: bytes }).get(huge), RangeError);
+  assert.throws(() => db.setMany([["a", new Uint8Array(1)], ["k", huge]]), RangeError);
+  assert.equal(db.count(), 0);
+});
+
 test("bytes refuses what only looks like bytes", () => {
   using open = opened<string, Uint8Array>({ values: bytes });
   const detached = new Uint8Array(8);

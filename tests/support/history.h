@@ -136,6 +136,7 @@ TEST_HELPER void history_begin(struct history *h, uint64_t seed) {
     h->mmap = (int)history_below(h, 2);
     h->key_count = 20 + history_below(h, HISTORY_KEYS_MAX - 20);
     h->value_size_max = value_sizes[history_below(h, 8)];
+    remove(h->path); /* a history starts from nothing: the path is the same for all of a process */
     kind = history_below(h, 4);
     h->key_padding_max = kind == 0 ? h->page_size / 2 : kind == 1 ? 2 * h->page_size : 0;
     if (h->key_padding_max > 1024 || h->value_size_max > 10000) h->key_count = 20 + h->key_count / 6;

@@ -215,6 +215,54 @@ TEST(a_merged_run_of_few_records_is_found_from_above) {
     CHECK_OK(lsm_close(db));
 }
 
+static uint32_t count_forward(lsm_db *db) {
+    lsm_cursor *cursor = NULL;
+    uint32_t count = 0;
+
+    CHECK_OK(lsm_csr_open(db, &cursor));
+    for (CHECK_OK(lsm_csr_first(cursor)); lsm_csr_valid(cursor); count++) {
+        CHECK_OK(lsm_csr_next(cursor));
+    }
+    CHECK_OK(lsm_csr_close(cursor));
+    return count;
+}
+
+/* The index of the level below is one of the inputs, and mostly has the next key: on its lowest page, or, when
+** that page begins, on one above. */
+TEST(a_merge_along_an_index_stops_right_at_every_key_of_it) {
+    struct options options = standard;
+    uint32_t slices = 0;
+
+    options.page_size = 256;
+    for (uint32_t round = 0; round < 6; round++) {
+        const char *path = test_path(round % 2 ? "odd.lsm" : "even.lsm");
+        uint32_t entries;
+        lsm_db *db;
+
+        remove(path);
+        db = open_with(NULL, path, options);
+        for (uint32_t i = 0; i < 2; i++) put_level(db, 2 * i, 32000, 4, i, 12); /* even keys */
+        work(db, 2, 1);
+        /* Above an unfinished merge no index is taken over; when it is finished it has one. */
+        for (uint32_t i = 0; i < 2; i++) {
+            put_level(db, 1 + 2 * test_random_below(10), 32000, 40 + 2 * test_random_below(4), i, 5);
+        }
+        while (runs_of(db) == 4) work(db, 2, 64); /* the lower merge goes first */
+        CHECK_EQ_UINT(levels_of(db), 3);
+        entries = count_forward(db);
+        while (work(db, 2, 1) > 0) {
+            slices++;
+            CHECK_EQ_UINT(count_forward(db), entries);
+        }
+        CHECK_EQ_UINT(levels_of(db), 2);
+        CHECK_EQ_UINT(count_entries(db), entries);
+        CHECK_OK(lsm_checkpoint(db, NULL));
+        check_file(path);
+        CHECK_OK(lsm_close(db));
+    }
+    CHECK(slices > 60);
+}
+
 /* ---- limits and back-pressure ------------------------------------------------------------ */
 
 TEST(small_explicit_work_beside_automatic_work_stays_within_forty_runs) {

@@ -1,0 +1,252 @@
+/*
+** lsm_cursor_api_test.c — lsm.h as its callers meet it: what can be written, what cursors show and allow.
+*/
+#include "support/api_helpers.h"
+
+/* ----------------------------------------------------------------------------------- writing -- */
+
+TEST(keys_and_values_may_be_empty_and_negative_lengths_are_misuse_or_delete) {
+    lsm_db *db = open_database();
+    lsm_cursor *cursor;
+    const void *bytes;
+    int size, order = 3;
+
+    CHECK_OK(lsm_insert(db, NULL, 0, "of the empty key", 16));
+    CHECK_EQ_STR(get(db, ""), "of the empty key");
+    CHECK_OK(lsm_insert(db, "e", 1, NULL, 0));
+    CHECK_EQ_STR(get(db, "e"), "");
+    CHECK_OK(lsm_insert(db, "d", 1, "x", 1));
+    CHECK_OK(lsm_insert(db, "d", 1, "anything", -3));
+    CHECK_EQ_STR(get(db, "d"), "-");
+    CHECK_RC(lsm_insert(db, "x", -1, "v", 1), LSM_MISUSE);
+    CHECK_RC(lsm_insert(db, "x", -1, "v", -1), LSM_MISUSE);
+    CHECK_RC(lsm_delete(db, "x", -1), LSM_MISUSE);
+    CHECK_RC(lsm_delete_range(db, "x", -1, "y", 1), LSM_MISUSE);
+    CHECK_RC(lsm_delete_range(db, "x", 1, "y", -1), LSM_MISUSE);
+    CHECK_OK(lsm_delete(db, "absent", 6));
+    CHECK_OK(lsm_csr_open(db, &cursor));
+    CHECK_RC(lsm_csr_seek(cursor, "x", -1, LSM_SEEK_GE), LSM_MISUSE);
+    CHECK_RC(lsm_csr_seek(cursor, "x", 1, 2), LSM_MISUSE);
+    CHECK_RC(lsm_csr_seek(cursor, "x", 1, -3), LSM_MISUSE);
+    CHECK_RC(lsm_csr_cmp(cursor, "x", 1, &order), LSM_MISUSE);
+    CHECK_EQ_INT(order, 0);
+    CHECK_OK(lsm_csr_seek(cursor, NULL, 0, LSM_SEEK_GE));
+    CHECK_OK(lsm_csr_key(cursor, &bytes, &size));
+    CHECK_EQ_INT(size, 0);
+    CHECK(bytes != NULL);
+    CHECK_OK(lsm_csr_cmp(cursor, NULL, 0, &order));
+    CHECK_EQ_INT(order, 0);
+    CHECK_OK(lsm_csr_cmp(cursor, "a", 1, &order));
+    CHECK(order < 0);
+    CHECK_RC(lsm_csr_cmp(cursor, "a", -1, &order), LSM_MISUSE);
+    CHECK_OK(lsm_csr_close(cursor));
+    CHECK_OK(lsm_close(db));
+    db = open_database();
+    CHECK_EQ_STR(get(db, ""), "of the empty key");
+    CHECK_EQ_STR(get(db, "e"), "");
+    CHECK_OK(lsm_close(db));
+}
+
+TEST(range_deletes_keep_both_ends_and_only_mask_what_was_there) {
+    for (int where = 0; where < 2; where++) { /* in memory, in the file */
+        lsm_db *db = open_database();
+        CHECK_OK(put(db, "a", ""));
+        CHECK_OK(put(db, "b", ""));
+        CHECK_OK(put(db, "c", ""));
+        CHECK_OK(put(db, "d", ""));
+        if (where) CHECK_OK(lsm_flush(db));
+        CHECK_OK(lsm_delete_range(db, "d", 1, "a", 1));
+        CHECK_OK(lsm_delete_range(db, "a", 1, "a", 1));
+        CHECK_EQ_STR(keys(db), "a b c d");
+        CHECK_OK(lsm_delete_range(db, "a", 1, "d", 1));
+        CHECK_EQ_STR(keys(db), "a d");
+        CHECK_OK(put(db, "b", ""));
+        CHECK_EQ_STR(keys(db), "a b d");
+        CHECK_OK(lsm_delete_range(db, "", 0, "b", 1));
+        CHECK_EQ_STR(keys(db), "b d");
+        if (where) CHECK_OK(lsm_flush(db));
+        CHECK_EQ_STR(keys(db), "b d");
+        CHECK_OK(lsm_delete(db, "b", 1));
+        CHECK_OK(lsm_delete(db, "d", 1));
+        CHECK_OK(lsm_close(db));
+    }
+}
+
+TEST(large_keys_and_values_come_back) {
+    lsm_db *db = open_database();
+    size_t key_size = 1 << 20, value_size = 5 << 20;
+    char *key = malloc(key_size), *value = malloc(value_size);
+    lsm_cursor *cursor;
+    const void *bytes;
+    int size;
+
+    memset(key, 'k', key_size);
+    test_random_bytes(value, value_size);
+    CHECK_OK(lsm_insert(db, key, (int)key_size, value, (int)value_size));
+    for (int round = 0; round < 2; round++) {
+        CHECK_OK(lsm_csr_open(db, &cursor));
+        CHECK_OK(lsm_csr_seek(cursor, key, (int)key_size, LSM_SEEK_EQ));
+        CHECK_EQ_INT(lsm_csr_valid(cursor), 1);
+        CHECK_OK(lsm_csr_value(cursor, &bytes, &size));
+        CHECK_EQ_BYTES(bytes, size, value, value_size);
+        CHECK_OK(lsm_csr_close(cursor));
+        CHECK_OK(lsm_flush(db));
+    }
+    CHECK_OK(lsm_close(db));
+    free(key);
+    free(value);
+}
+
+/* ----------------------------------------------------------------------------------- cursors -- */
+
+TEST(which_steps_follow_which_positioning) {
+    static const struct {
+        int seek; /* 10 = first, 11 = last, 12 = none */
+        bool next, prev;
+    } table[] = {
+        {12, false, false}, {10, true, false},          {11, false, true},
+        {LSM_SEEK_EQ, false, false}, {LSM_SEEK_GE, true, false}, {LSM_SEEK_LE, false, true},
+        {LSM_SEEK_LEFAST, false, false},
+    };
+
+    for (int where = 0; where < 3; where++) { /* in memory, in the file, beyond the last key */
+        lsm_db *db = open_database();
+        CHECK_OK(put(db, "a", "1"));
+        CHECK_OK(put(db, "b", "2"));
+        CHECK_OK(put(db, "c", "3"));
+        if (where) CHECK_OK(lsm_flush(db));
+        for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+            lsm_cursor *cursor;
+            const void *bytes = &table;
+            int size = 5, valid;
+
+            TEST_NOTE("where %d, row %zu", where, i);
+            CHECK_OK(lsm_csr_open(db, &cursor));
+            CHECK_EQ_INT(lsm_csr_valid(cursor), 0);
+            CHECK_OK(lsm_csr_key(cursor, &bytes, &size));
+            CHECK(bytes == NULL && size == 0);
+            bytes = &table;
+            CHECK_OK(lsm_csr_value(cursor, &bytes, &size));
+            CHECK(bytes == NULL && size == 0);
+            if (table[i].seek == 10) CHECK_OK(lsm_csr_first(cursor));
+            else if (table[i].seek == 11) CHECK_OK(lsm_csr_last(cursor));
+            else if (table[i].seek != 12) CHECK_OK(lsm_csr_seek(cursor, where == 2 ? "bb" : "b", where == 2 ? 2 : 1, table[i].seek));
+            valid = lsm_csr_valid(cursor);
+            CHECK_EQ_INT(valid, table[i].seek != 12 && !(where == 2 && table[i].seek == LSM_SEEK_EQ));
+            /* The forbidden step changes nothing. */
+            if (!table[i].next) CHECK_RC(lsm_csr_next(cursor), LSM_MISUSE);
+            if (!table[i].prev) CHECK_RC(lsm_csr_prev(cursor), LSM_MISUSE);
+            CHECK_EQ_INT(lsm_csr_valid(cursor), valid);
+            /* The permitted one may be made beyond the end, and the direction stays. */
+            for (int step = 0; step < 5; step++) {
+                if (table[i].next) CHECK_OK(lsm_csr_next(cursor));
+                if (table[i].prev) CHECK_OK(lsm_csr_prev(cursor));
+            }
+            if (table[i].next || table[i].prev) CHECK_EQ_INT(lsm_csr_valid(cursor), 0);
+            if (table[i].next) CHECK_RC(lsm_csr_prev(cursor), LSM_MISUSE);
+            if (table[i].prev) CHECK_RC(lsm_csr_next(cursor), LSM_MISUSE);
+            CHECK_OK(lsm_csr_close(cursor));
+        }
+        CHECK_OK(lsm_close(db));
+    }
+}
+
+TEST(a_cursor_may_be_given_its_own_key_to_seek) {
+    lsm_db *db = open_database();
+    lsm_cursor *cursor;
+    const void *bytes;
+    int size;
+
+    for (int where = 0; where < 2; where++) {
+        static const int modes[] = {LSM_SEEK_EQ, LSM_SEEK_GE, LSM_SEEK_LE, LSM_SEEK_LEFAST, LSM_SEEK_EQ};
+        CHECK_OK(put(db, "a key", "1"));
+        if (where) CHECK_OK(lsm_flush(db));
+        CHECK_OK(lsm_csr_open(db, &cursor));
+        CHECK_OK(lsm_csr_first(cursor));
+        for (int i = 0; i < 5; i++) {
+            CHECK_OK(lsm_csr_key(cursor, &bytes, &size));
+            CHECK_OK(lsm_csr_seek(cursor, bytes, size, modes[i]));
+            CHECK_EQ_INT(lsm_csr_valid(cursor), 1);
+            CHECK_OK(lsm_csr_key(cursor, &bytes, &size));
+            CHECK_EQ_BYTES(bytes, size, "a key", 5);
+        }
+        CHECK_OK(lsm_csr_close(cursor));
+    }
+    CHECK_OK(lsm_close(db));
+}
+
+TEST(pointers_of_one_cursor_are_not_disturbed_by_other_cursors_or_by_asking_again) {
+    for (int where = 0; where < 2; where++) {
+        lsm_db *db = open_database();
+        lsm_cursor *left, *right;
+        const void *key, *value, *ignored;
+        int key_size, value_size, size;
+
+        set(db, LSM_CONFIG_MMAP, 0);
+        for (int i = 0; i < 200; i++) {
+            char name[8], content[300];
+            snprintf(name, sizeof name, "k%03d", i);
+            memset(content, 'a' + i % 26, sizeof content - 1);
+            content[sizeof content - 1] = '\0';
+            CHECK_OK(put(db, name, content));
+        }
+        if (where) CHECK_OK(lsm_flush(db));
+        CHECK_OK(lsm_csr_open(db, &left));
+        CHECK_OK(lsm_csr_open(db, &right));
+        CHECK_OK(lsm_csr_seek(left, "k005", 4, LSM_SEEK_GE));
+        CHECK_OK(lsm_csr_key(left, &key, &key_size));
+        CHECK_OK(lsm_csr_value(left, &value, &value_size));
+        for (CHECK_OK(lsm_csr_first(right)); lsm_csr_valid(right); CHECK_OK(lsm_csr_next(right))) {
+            CHECK_OK(lsm_csr_value(right, &ignored, &size));
+            CHECK_OK(lsm_csr_value(left, &ignored, &size));
+            CHECK_OK(lsm_csr_key(left, &ignored, &size));
+        }
+        CHECK_EQ_BYTES(key, key_size, "k005", 4);
+        CHECK_EQ_INT(value_size, 299);
+        CHECK_EQ_INT(((const char *)value)[298], 'a' + 5);
+        CHECK_OK(lsm_csr_close(left));
+        CHECK_OK(lsm_csr_close(right));
+        CHECK_OK(lsm_close(db));
+    }
+}
+
+TEST(DF_57_58_59_cursors_over_writes_and_rollbacks) {
+    lsm_db *db = open_database();
+    lsm_cursor *cursor;
+    const void *bytes;
+    int size;
+
+    set(db, LSM_CONFIG_AUTOFLUSH, 0);
+    CHECK_OK(put(db, "a", "1"));
+    CHECK_OK(put(db, "b", "2"));
+    CHECK_OK(put(db, "c", "3"));
+    CHECK_OK(lsm_flush(db));
+    CHECK_OK(lsm_delete(db, "b", 1)); /* on disk, deleted in memory */
+    CHECK_OK(lsm_csr_open(db, &cursor));
+    CHECK_OK(lsm_csr_seek(cursor, "a", 1, LSM_SEEK_GE));
+    CHECK_OK(lsm_csr_seek(cursor, "b", 1, LSM_SEEK_EQ));
+    CHECK_EQ_INT(lsm_csr_valid(cursor), 0);
+
+    CHECK_OK(lsm_csr_last(cursor));
+    for (int i = 0; i < 20; i++) { /* these flush and merge */
+        char key[8];
+        snprintf(key, sizeof key, "aa%02d", i);
+        CHECK_OK(put(db, key, "x"));
+    }
+    CHECK_RC(lsm_csr_next(cursor), LSM_MISUSE);
+    CHECK_OK(lsm_csr_prev(cursor));
+    CHECK_OK(lsm_csr_key(cursor, &bytes, &size));
+    CHECK_EQ_BYTES(bytes, size, "aa19", 4);
+
+    CHECK_OK(lsm_csr_first(cursor));
+    CHECK_OK(lsm_begin(db, 1));
+    CHECK_OK(put(db, "aa", "rolled back"));
+    CHECK_OK(lsm_rollback(db, 0));
+    CHECK_OK(lsm_csr_next(cursor));
+    CHECK_OK(lsm_csr_key(cursor, &bytes, &size));
+    CHECK_EQ_BYTES(bytes, size, "aa00", 4);
+    CHECK_OK(lsm_csr_close(cursor));
+    CHECK_OK(lsm_close(db));
+}
+
+TEST_MAIN()
