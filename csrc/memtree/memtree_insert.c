@@ -295,6 +295,8 @@ int memtree_put_entry(struct memtree_writer *writer, uint8_t kind, struct slice 
         }
         rc = flags_merge(writer, &view, &path, kind, &hit, is_hit, &flags, &done);
         if (rc != LSM_OK || done) return rc;
+    } else if (view.root.height != 0) {
+        return error_corrupt(writer->error, 0, "memtree: impossible height");
     }
 
     /* 2. Write the entry. A bound that hits a value carries it on. */
