@@ -3,8 +3,8 @@
 **
 **     engine_bench_NAME FOLDER run=bulk|put|synced [NAME=VALUE ...]
 **
-** FOLDER must be empty; it is the caller's to remove. Options: records= value= batch= synced_puts= only=NAME,NAME
-** (of the measures of bulk) defaults=1 library=FILE autoflush=KB mmap= processes=.
+** FOLDER must be empty; it is the caller's to remove. Options: records= value= batch= puts= synced_puts=
+** only=NAME,NAME (of the measures of bulk) defaults=1 library=FILE autoflush=KB mmap= processes=.
 ** Prints one JSON object a line and measure: operations, seconds of the clock, seconds of processor time (all threads
 ** of the process), and, where single calls are timed, percentiles of their duration in microseconds.
 **
@@ -30,6 +30,7 @@
 struct settings {
     struct bench_options engine;
     uint64_t records;
+    uint64_t puts;
     uint64_t synced_puts;
     size_t value_size;
     uint64_t batch;
@@ -308,7 +309,8 @@ int main(int argc, char **argv) {
     if (argc < 3) bench_fail("usage", "engine_bench FOLDER run=bulk|put|synced [NAME=VALUE ...]");
     group = option(argc, argv, "run", "bulk");
     settings.records = number(argc, argv, "records", "300000");
-    settings.synced_puts = number(argc, argv, "synced_puts", "2000");
+    settings.puts = number(argc, argv, "puts", "0");
+    settings.synced_puts = number(argc, argv, "synced_puts", "1000");
     settings.value_size = (size_t)number(argc, argv, "value", "100");
     settings.batch = number(argc, argv, "batch", "1000");
     settings.only = option(argc, argv, "only", NULL);
@@ -325,7 +327,7 @@ int main(int argc, char **argv) {
     if (strcmp(group, "bulk") == 0) {
         bulk(&settings);
     } else if (strcmp(group, "put") == 0) {
-        single_puts(&settings, "put", settings.records / 2);
+        single_puts(&settings, "put", settings.puts ? settings.puts : settings.records / 2);
     } else if (strcmp(group, "synced") == 0) {
         settings.engine.synced = true;
         single_puts(&settings, "synced", settings.synced_puts);

@@ -1,8 +1,8 @@
 /*
 ** bulk_backup.c — copies of a database in steps, behind a handle of their own.
 **
-** OWNERSHIP   A backup is a child of its database handle, with a connection to the source and one to the target of its
-**             own: steps do not hinder calls on the database handle.
+** OWNERSHIP   A backup is a child of its database handle, with a connection to the source and one
+**             to the target of its own: steps do not hinder calls on the database handle.
 */
 #include "api/bulk_internal.h"
 #include "base/memory.h"
@@ -11,8 +11,11 @@
 static int32_t check_target(struct handle *database, const char *path, uint32_t flags) {
     int kind = OS_PATH_NONE;
 
-    if (os_path_kind(lsm_default_env(), path, &kind) != LSM_OK) return LSM_OK; /* later calls will tell */
-    if (kind == OS_PATH_DIRECTORY) return bulk_fail_text(database, LSM_BULK_ISDIR, "is a directory");
+    /* If nothing can be said, later calls will tell. */
+    if (os_path_kind(lsm_default_env(), path, &kind) != LSM_OK) return LSM_OK;
+    if (kind == OS_PATH_DIRECTORY) {
+        return bulk_fail_text(database, LSM_BULK_ISDIR, "is a directory");
+    }
     if (kind == OS_PATH_OTHER || (kind != OS_PATH_NONE && !(flags & LSM_BULK_OVERWRITE))) {
         return bulk_fail_text(database, LSM_BULK_EXISTS, "the file exists");
     }

@@ -34,9 +34,10 @@ void checksum_log_add(struct checksum *sum, const uint8_t *data, size_t size) {
     size_t i;
 
     assert(size % 8 == 0);
+    /* What was known first is added first: one addition a word is all that waits for the one before. */
     for (i = 0; i < size; i += 8) {
-        s0 += get_u32_little(data + i) + s1;
-        s1 += get_u32_little(data + i + 4) + s0;
+        s0 = (s0 + get_u32_little(data + i)) + s1;
+        s1 = (s1 + get_u32_little(data + i + 4)) + s0;
     }
     sum->s0 = s0;
     sum->s1 = s1;

@@ -1,20 +1,25 @@
 /*
 ** backup.c — a compact copy of a live database in a new file, in steps.
 **
-**     source ── reader connection, one version ──> records in order ──> one level ──> target
+**     source -- reader connection, one version --> records in order --> one level --> target
 **
-**     1 the target's name is free, or its file may go     3 the level, in as many steps as the caller likes
-**     2 a mark where the first meta page will stand       4 publish, sync, meta page, sync, directory, close
+**     1 the target's name is free, or its file may go
+**     2 a mark where the first meta page will stand
+**     3 the level, in as many steps as the caller likes
+**     4 publish, sync, meta page, sync, directory, close
 **
-** The target is opened like any database, so that its locks keep others away; WORKER of it is held throughout.
-** There is no renaming: until 4 the mark makes the file "not a database", to this engine and, after a crash, too.
+** The target is opened like any database, so that its locks keep others away; WORKER of it is held
+** throughout. There is no renaming: until 4 the mark makes the file "not a database", to this
+** engine and, after a crash, too.
 **
-** INVARIANTS  (I1) the version copied is fixed by the reader's transaction; writers go on, blocks and log of the source
+** INVARIANTS  (I1) the version copied is fixed by the reader's transaction; writers go on, blocks
+**                  and log of the source
 **             that it needs are not reused.
 **             (I2) a target that was not completed is deleted when the backup ends.
-** OWNERSHIP   Reader and target belong to the backup. The source must stay open: compression functions are borrowed
-**             from it, and called for both files.
-** ERRORS      Sticky. Details are in the error context of the reader, those of the beginning in that of the source.
+** OWNERSHIP   Reader and target belong to the backup. The source must stay open: compression
+**             functions are borrowed from it, and called for both files.
+** ERRORS      Sticky. Details are in the error context of the reader, those of the beginning in
+**             that of the source.
 ** COST        Bounded memory. The source's blocks are pinned as long as the backup lasts.
 */
 #include "base/memory.h"
@@ -41,7 +46,8 @@ struct db_backup {
     int rc;                /* first failure */
 };
 
-/* ------------------------------------------------------------------------- 1: a place for the target -- */
+/* ------------------------------------------------------------------------- 1: a place for the
+** target -- */
 
 /* Somebody has the file open, here or in another process. */
 static int refuse_if_open(lsm_db *source, lsm_db *probe) {
@@ -118,7 +124,8 @@ done:
     return rc;
 }
 
-/* ------------------------------------------------------------------------------ 2: both connections -- */
+/* ------------------------------------------------------------------------------ 2: both
+** connections -- */
 
 /* The functions of the source, which frees them. */
 static void borrow_compression(lsm_db *db, const lsm_db *source) {
@@ -161,7 +168,8 @@ static int open_target(struct db_backup *backup, lsm_db *source) {
     if (rc == LSM_OK && shm_snapshot_id(target->shm) != SNAPSHOT_ID_FIRST) {
         rc = error_note(&source->error, LSM_BUSY, "somebody else has just created the target");
     }
-    backup->created = rc != LSM_BUSY; /* also if the open failed later on: there was no file before */
+    /* Also if the open failed later on: there was no file before. */
+    backup->created = rc != LSM_BUSY;
     if (rc == LSM_OK) {
         rc = os_write(&target->database->file, 0, incomplete_mark, sizeof incomplete_mark);
     }
@@ -192,8 +200,8 @@ static int begin_work(struct db_backup *backup) {
                                &backup->reader->error, &snapshot);
     }
     if (rc == LSM_OK) {
-        rc = work_begin(&backup->work, backup->env, target->pager, &backup->reader->error, &snapshot,
-                        &config, &limits);
+        rc = work_begin(&backup->work, backup->env, target->pager, &backup->reader->error,
+                        &snapshot, &config, &limits);
     }
     snapshot_release(&snapshot);
     if (rc == LSM_OK) rc = work_fill_new(&backup->work, &backup->fill);
@@ -211,7 +219,8 @@ static void end_work(struct db_backup *backup) {
     backup->locked = false;
 }
 
-/* What the segments and trees of the version take; the copy will be smaller if there is much to leave out. */
+/* What the segments and trees of the version take; the copy will be smaller if there is much to
+** leave out. */
 static uint64_t estimate(const lsm_db *reader) {
     const struct snapshot *snapshot = &reader->snapshot;
     uint64_t unit = pager_is_compressed(reader->pager) ? 1 : snapshot->page_size;
@@ -245,12 +254,15 @@ int db_backup_new(lsm_db *source, const char *path, bool overwrite, struct db_ba
     *out = backup;
     backup = NULL;
 done:
-    if (backup && backup->reader && source->error.code == LSM_OK) source->error = backup->reader->error;
+    if (backup && backup->reader && source->error.code == LSM_OK) {
+        source->error = backup->reader->error;
+    }
     db_backup_free(backup);
     return db_report(source, rc);
 }
 
-/* ------------------------------------------------------------------------------------ 3: the level -- */
+/* ------------------------------------------------------------------------------------ 3: the level
+** -- */
 
 static int copy_record(struct db_backup *backup, uint64_t *copied) {
     struct slice key;
@@ -283,7 +295,8 @@ static int copy_some(struct db_backup *backup, uint64_t bytes_max) {
     return rc;
 }
 
-/* ------------------------------------------------------------------------------------- 4: the end -- */
+/* ------------------------------------------------------------------------------------- 4: the end
+** -- */
 
 /* A position in no log: the sums are such that nothing verifies behind it. */
 static struct log_position fresh_position(struct db_backup *backup) {

@@ -3,21 +3,22 @@
 **
 **     file's id     stored        a connection may read it if
 **     0, no level   nothing yet   always; whoever writes the first level decides
-**     0 or 1        plain, or     it has no functions, or functions of just that id: nothing in the header tells
-**                   packed        which, so pages are looked at once, when the file is opened
+**     0 or 1        plain, or     it has no functions, or functions of just that id: nothing in the
+**                   packed        header tells which, so pages are looked at when it is opened
 **     others        packed        its functions have the id; a factory may supply them
 **
-** The pager of a process is shared by all connections to a file, but functions belong to a connection, which may
-** go away. So a database lists the connections that have the right ones: the pager uses those of the first, and
-** when that one leaves, those of the next.
+** The pager of a process is shared by all connections to a file, but functions belong to a
+** connection, which may go away. So a database lists the connections that have the right ones: the
+** pager uses those of the first, and when that one leaves, those of the next.
 **
-** INVARIANTS  (I1) the pager never uses functions of a connection that was closed or has got others.
+** INVARIANTS  (I1) the pager never uses functions of a connection that was closed or has got
+**                  others.
 **             (I2) all listed connections have functions of the same id.
 **             (I3) how pages are stored changes only while no published snapshot has a level.
-** LOCKING     `connect` (to look at the shared pager from outside a transaction) -> `facts_mutex` (the list) -> the
-**             pager's own mutex around every call of a function.
-** ERRORS      LSM_MISMATCH, nothing held: other functions are needed. LSM_CORRUPT: pages are not stored as the
-**             connection must believe.
+** LOCKING     `connect` (to look at the shared pager from outside a transaction) -> `facts_mutex`
+**             (the list) -> the pager's own mutex around every call of a function.
+** ERRORS      LSM_MISMATCH, nothing held: other functions are needed. LSM_CORRUPT: pages are not
+**             stored as the connection must believe.
 */
 #include <stdatomic.h>
 
@@ -82,8 +83,8 @@ static int join(lsm_db *db) {
     int rc = LSM_OK;
 
     if (!pager_is_shared(db)) {
-        return pager_is_compressed(db->pager) ? pager_set_compression(db->pager, true, &db->compress)
-                                              : LSM_OK;
+        if (!pager_is_compressed(db->pager)) return LSM_OK;
+        return pager_set_compression(db->pager, true, &db->compress);
     }
     os_mutex_enter(db->env, database->facts_mutex);
     if (!pager_is_compressed(db->pager)) goto done; /* id 1 with functions, but plain pages */
@@ -160,6 +161,12 @@ int compression_decide(lsm_db *db) {
     return rc;
 }
 
+int compression_arrive(lsm_db *db, uint32_t compression_id) {
+    bool ours = compression_id == LSM_COMPRESSION_EMPTY || compression_id == db->compress.iId;
+
+    return has_functions(db) && ours && !atomic_load(&db->compressing) ? join(db) : LSM_OK;
+}
+
 int db_check_compression(lsm_db *db, uint32_t compression_id) {
     db->compression_id = compression_id;
     if (compression_id != LSM_COMPRESSION_EMPTY && compression_id != db->compress.iId) {
@@ -181,7 +188,8 @@ int db_check_compression(lsm_db *db, uint32_t compression_id) {
 
 /* -------------------------------------------------------------------------------- the pages -- */
 
-/* The first page of a finished run, or of the output of a merge: a record begins at its first byte. */
+/* The first page of a finished run, or of the output of a merge: a record begins at its first byte.
+** */
 static bool is_first_page(struct pager *pager, const struct redirects *redirects, uint64_t page_no,
                           int *rc) {
     struct error_context ignored = {0};
@@ -221,7 +229,8 @@ int compression_look_at_pages(lsm_db *db, struct os_file *file, const struct sna
     bool packed = false;
     int rc = LSM_OK;
 
-    if (snapshot->level_count == 0 || snapshot->compression_id > LSM_COMPRESSION_NONE) return LSM_OK;
+    if (snapshot->level_count == 0) return LSM_OK;
+    if (snapshot->compression_id > LSM_COMPRESSION_NONE) return LSM_OK;
     first = snapshot->levels[0].left.first;
     /* No packed page has so small a number. */
     if (!compressed && first < FIRST_OFFSET) return LSM_OK;

@@ -61,7 +61,7 @@ static void forget_snapshot(lsm_db *db) {
 
 /* Page and block size of the file are reported from now on. No read transaction: it might need compression
 ** functions that are told later. */
-static int learn_sizes(lsm_db *db) {
+static int learn_storage(lsm_db *db) {
     uint32_t words[CHECKPOINT_WORDS_MAX];
     uint32_t word_count;
     int rc = shm_load_snapshot(db->shm, words, &word_count);
@@ -69,6 +69,7 @@ static int learn_sizes(lsm_db *db) {
     if (rc == LSM_OK) {
         db->block_size = words[5];
         db->page_size = words[7];
+        rc = compression_arrive(db, words[3]);
     }
     return rc;
 }
@@ -90,7 +91,7 @@ int db_open(lsm_db *db, const char *path) {
             log_writer_init(&db->log, db->env, db->database->log_path);
             shm_attach(db->shm, &db->locks);
             db->attached = true;
-            rc = learn_sizes(db);
+            rc = learn_storage(db);
             if (rc == LSM_OK && db->config.background) rc = background_join(db);
             if (rc != LSM_OK) {
                 memtree_writer_release(&db->writer);

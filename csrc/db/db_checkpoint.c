@@ -1,21 +1,23 @@
 /*
 ** db_checkpoint.c — the newest snapshot becomes what the next open finds.
 **
-** INVARIANTS  (I1) facts about the checkpoint on disk, on which the reuse of blocks and log space depends, change
-**             only after the meta page is durable.
-**             (I2) after a failed sync of the file no checkpoint is made until the database was closed by all:
-**             the system may have marked unwritten pages clean, so that the next sync succeeds and
-**             proves nothing. The log keeps what is needed since the last good checkpoint.
-**             (I3) before the first meta page is written there is a log with something in it, if the connection
-**             uses one: beside it the torn remains of a first checkpoint still count as an empty
-**             database (checkpoint.c), without it they are somebody else's file.
+** INVARIANTS  (I1) facts about the checkpoint on disk, on which the reuse of blocks and log space
+**             depends, change only after the meta page is durable.
+**             (I2) after a failed sync of the file no checkpoint is made until the database was
+**             closed by all: the system may have marked unwritten pages clean, so that the next
+**             sync succeeds and proves nothing. The log keeps what is needed since the last good
+**             checkpoint.
+**             (I3) before the first meta page is written there is a log with something in it, if
+**             the connection uses one: beside it the torn remains of a first checkpoint still count
+**             as an empty database (checkpoint.c), without it they are somebody else's file.
 ** LOCKING     CHECKPOINTER, never under WORKER.
 ** ERRORS      Any failure leaves the previous checkpoint in force.
 */
 #include "db/db_internal.h"
 #include "snapshot/checkpoint.h"
 
-/* An empty log gets a byte that ends it; the first record overwrites it. Not while others may write records. */
+/* An empty log gets a byte that ends it; the first record overwrites it. Not while others may write
+** records. */
 static int fill_empty_log(lsm_db *db, struct os_file *log_file) {
     static const uint8_t end_of_log = 0;
     bool had_writer = (db->locks.exclusive >> LOCK_WRITER) & 1;

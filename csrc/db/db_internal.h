@@ -212,6 +212,9 @@ LSM_MUST_USE int db_check_compression(lsm_db *db, uint32_t compression_id);
 bool compression_expects_packed(const lsm_db *db);
 /* The checkpoint was read: tell the new pager how pages are stored. */
 LSM_MUST_USE int compression_start(lsm_db *db, const struct snapshot *snapshot);
+/* The connection was opened. Its functions are at the disposal of others from now on: the one whose functions are used
+** may leave before this one reads. */
+LSM_MUST_USE int compression_arrive(lsm_db *db, uint32_t compression_id);
 /* The file has no page yet, and this connection is about to write one. WORKER held. */
 LSM_MUST_USE int compression_decide(lsm_db *db);
 /* LSM_CORRUPT if pages are plainly of the other kind. */

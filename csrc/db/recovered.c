@@ -1,15 +1,17 @@
 /*
 ** recovered.c — what recovery has read is not always on the disk.
 **
-** Recovery reads through the cache of the system. A process that died between the two syncs of a checkpoint, that
-** ran at SAFETY OFF, or whose sync failed, leaves there a checkpoint and log records that a loss of power takes
-** away. New commits build on both: they follow the sums of the log, and may overwrite what an older
-** checkpoint needs. So before the first of them the found is made durable.
+** Recovery reads through the cache of the system. A process that died between the two syncs of a
+** checkpoint, that ran at SAFETY OFF, or whose sync failed, leaves there a checkpoint and log
+** records that a loss of power takes away. New commits build on both: they follow the sums of the
+** log, and may overwrite what an older checkpoint needs. So before the first of them the found is
+** made durable.
 **
-** INVARIANTS  (I1) bytes are written back where they were read, unchanged: a torn write changes nothing. It is
-**             done because after a failed sync the system may think unwritten pages clean.
-** COST        a sync of the file for the first write after the first open; a copy of the log in use onto itself
-**             before the first commit at FULL
+** INVARIANTS  (I1) bytes are written back where they were read, unchanged: a torn write changes
+**             nothing. It is done because after a failed sync the system may think unwritten pages
+**             clean.
+** COST        a sync of the file for the first write after the first open; a copy of the log in use
+**             onto itself before the first commit at FULL
 */
 #include "base/memory.h"
 #include "db/db_internal.h"
@@ -56,7 +58,7 @@ static int prove_checkpoint(lsm_db *db) {
     if (rc == LSM_OK) atomic_store(&database->checkpoint_unproven, false);
     shm_unlock(db->shm, &db->locks, LOCK_CHECKPOINTER);
     background_let_go(db);
-    return rc == LSM_OK ? LSM_OK : error_note(&db->error, rc, "the checkpoint cannot be made durable");
+    return error_note(&db->error, rc, "the checkpoint cannot be made durable");
 }
 
 /* The sync is that of the commit. */

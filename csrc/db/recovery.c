@@ -73,10 +73,8 @@ int recover_region(lsm_db *db, struct os_file *file, struct os_file *log_file, s
     rc = compression_start(db, &snapshot);
     if (rc != LSM_OK) goto done;
     rc = pager_set_geometry(db->pager, snapshot.page_size, snapshot.block_size);
-    if (rc != LSM_OK) {
-        error_corrupt(&db->error, 1, "block smaller than four pages");
-        goto done;
-    }
+    if (rc == LSM_CORRUPT) error_corrupt(&db->error, 1, "block smaller than four pages");
+    if (rc != LSM_OK) goto done;
     pager_set_block_limit(db->pager, snapshot.block_count);
     if (kind == CHECKPOINT_FOUND) rc = compression_look_at_pages(db, file, &snapshot);
     if (rc != LSM_OK) goto done;

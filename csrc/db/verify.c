@@ -1,17 +1,18 @@
 /*
 ** verify.c — is a database file what the format says it is? Every page is read, nothing is changed.
 **
-** Numbers are those of the format's list of invariants; segment_check does 2 to 6 for each run, verify_blocks.c
-** does 2, 9 and 10 for all of them together.
+** Numbers are those of the format's list of invariants; segment_check does 2 to 6 for each run,
+** verify_blocks.c does 2, 9 and 10 for all of them together.
 **
-**      1 blob      the checkpoint on disk is whole (what was decoded from it is legal, or there is no snapshot)
+**      1 blob      the checkpoint on disk is whole (and legal, or nothing was opened)
 **      4 records   the output of a merge ends below the split key, a finished run ends no range
 **      6 index     a run of several pages can be reached
 **      7 pointers  between two finished runs
 **      8 merges    saved positions, the split key, the index that is read along
 **
-** LOCKING     A read transaction, so that nothing it looks at is reused. No lock that a writer waits for: the
-**             snapshot is the newest published one, or the one that open cursors of the connection read.
+** LOCKING     A read transaction, so that nothing it looks at is reused. No lock that a writer
+**             waits for: the snapshot is the newest published one, or the one that open cursors of
+**             the connection read.
 ** ERRORS      Damage is reported, not returned; LSM_MISMATCH, LSM_NOMEM, LSM_IOERR.
 ** COST        Every record once or twice.
 */
@@ -24,7 +25,8 @@
 
 #define META_ATTEMPTS 3
 
-/* ------------------------------------------------------------------------------------ reporting -- */
+/* ------------------------------------------------------------------------------------ reporting --
+** */
 
 void verify_problem(struct verify *verify, uint64_t page_no, const char *format, ...) {
     char text[VERIFY_TEXT_MAX];
@@ -61,7 +63,8 @@ static void segment_problem(void *context, uint64_t page_no, const char *reason)
     verify_problem(context, page_no, "%s", reason);
 }
 
-/* ------------------------------------------------------------------------------- 1: on the disk -- */
+/* ------------------------------------------------------------------------------- 1: on the disk --
+** */
 
 /* The newest of the two meta pages that is whole; 0 = none is. */
 static int read_checkpoint_id(struct verify *verify, int64_t *newest) {
@@ -86,7 +89,8 @@ static int read_checkpoint_id(struct verify *verify, int64_t *newest) {
     return LSM_OK;
 }
 
-/* What the next open would find. Others may write a checkpoint meanwhile, but not two of them each time. */
+/* What the next open would find. Others may write a checkpoint meanwhile, but not two of them each
+** time. */
 static int check_meta_pages(struct verify *verify) {
     struct checkpoint_facts facts;
     int64_t newest = 0;
@@ -103,13 +107,16 @@ static int check_meta_pages(struct verify *verify) {
     return LSM_OK;
 }
 
-/* ------------------------------------------------------------------------------------- the runs -- */
+/* ------------------------------------------------------------------------------------- the runs --
+** */
 
 static int list_runs(struct verify *verify) {
     const struct snapshot *snapshot = verify->snapshot;
     uint32_t count = 0;
 
-    for (uint32_t i = 0; i < snapshot->level_count; i++) count += 1 + snapshot->levels[i].right_count;
+    for (uint32_t i = 0; i < snapshot->level_count; i++) {
+        count += 1 + snapshot->levels[i].right_count;
+    }
     verify->runs = memory_allocate_zero(verify->env, (count + 1) * sizeof *verify->runs);
     if (verify->runs == NULL) return LSM_NOMEM;
     for (uint32_t i = 0; i < snapshot->level_count; i++) {
@@ -188,7 +195,8 @@ done:
     return rc;
 }
 
-/* ------------------------------------------------------------------------------------ 8: merges -- */
+/* ------------------------------------------------------------------------------------ 8: merges --
+** */
 
 /* The record an input goes on with: it is there, and not below the split key. */
 static int check_input(struct verify *verify, struct verify_run *run, enum topic topic,
@@ -243,7 +251,8 @@ static int check_merge(struct verify *verify, uint32_t level_index) {
 
     if (level->right_count == 0) return LSM_OK;
     snprintf(verify->place, sizeof verify->place, "level %u: ", (unsigned)level_index);
-    rc = verify_absorb(verify, level_split_key(&verify->view, level_index, &topic, &split), &damaged);
+    rc = level_split_key(&verify->view, level_index, &topic, &split);
+    rc = verify_absorb(verify, rc, &damaged);
     if (damaged) split = (struct slice){0};
     if (rc == LSM_OK && level->merge.input_count > level->right_count) {
         rc = check_extra_input(verify, level_index);
@@ -255,7 +264,8 @@ static int check_merge(struct verify *verify, uint32_t level_index) {
     return rc;
 }
 
-/* ---------------------------------------------------------------------------------- 7: pointers -- */
+/* ---------------------------------------------------------------------------------- 7: pointers --
+** */
 
 static int check_pointers(struct verify *verify, uint32_t level_index) {
     const struct snapshot *snapshot = verify->snapshot;
@@ -272,7 +282,8 @@ static int check_pointers(struct verify *verify, uint32_t level_index) {
     }
     if (level_index == 0) {
         verify_set_place(verify, lower);
-        rc = verify_absorb(verify, segment_never_indexed(&lower->view, verify->env, &never), &damaged);
+        rc = segment_never_indexed(&lower->view, verify->env, &never);
+        rc = verify_absorb(verify, rc, &damaged);
         if (rc == LSM_OK && !damaged && !never) {
             verify_problem(verify, lower->view.segment->first,
                            "the pages of a run can be reached neither by an index nor from above");
@@ -286,7 +297,8 @@ static int check_pointers(struct verify *verify, uint32_t level_index) {
     return segment_check_pointers(&upper->view, &lower->view, verify->env, &report);
 }
 
-/* ------------------------------------------------------------------------------------- together -- */
+/* ------------------------------------------------------------------------------------- together --
+** */
 
 static int verify_snapshot(struct verify *verify) {
     int rc;

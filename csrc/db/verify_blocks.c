@@ -3,9 +3,10 @@
 **
 ** Numbers are those of the format's list of invariants.
 **
-**      2 chain     the links of the blocks lead from the first page to the last; no page belongs to two runs
-**      9 blocks    every block is used by a run or free, never both; a block that an interrupted merge has allocated in
-**                  advance is used; free-list records are well-formed
+**      2 chain     the links of the blocks lead from the first page to the last; no page belongs to
+**                  two runs
+**      9 blocks    every block is used by a run or free, never both; a block that an interrupted
+**                  merge has allocated in advance is used; free-list records are well-formed
 **     10 append    on a block in use, and neither that page nor one behind it on the block is used
 **
 ** COST        24 bytes for each block that a run touches, a bit for each block.
@@ -16,7 +17,8 @@
 #define SET_CHUNK_BYTES 4096u
 #define SET_CHUNK_BLOCKS (SET_CHUNK_BYTES * 8)
 
-/* ------------------------------------------------------------------------------- sets of blocks -- */
+/* ------------------------------------------------------------------------------- sets of blocks --
+** */
 
 static int set_init(struct block_set *set, lsm_env *env, uint32_t block_count) {
     size_t chunk_count = (size_t)block_count / SET_CHUNK_BLOCKS + 1;
@@ -54,7 +56,8 @@ static int set_put(struct block_set *set, uint32_t block_no) {
     return LSM_OK;
 }
 
-/* ------------------------------------------------------------------------------------- extents -- */
+/* ------------------------------------------------------------------------------------- extents --
+** */
 
 static int note_extent(struct verify *verify, const struct verify_extent *extent) {
     if (verify->extent_count == verify->extent_capacity) {
@@ -77,7 +80,8 @@ static int chain_bound(struct verify *verify, uint64_t *bound) {
 
     if (rc != LSM_OK) return rc;
     file_blocks = file_size / verify->snapshot->block_size + 2;
-    *bound = file_blocks < verify->snapshot->block_count ? file_blocks : verify->snapshot->block_count;
+    *bound = verify->snapshot->block_count;
+    if (*bound > file_blocks) *bound = file_blocks;
     return LSM_OK;
 }
 
@@ -87,7 +91,8 @@ int verify_chain(struct verify *verify, uint32_t run_no) {
     struct pager *pager = verify->pager;
     uint32_t last_block = pager_block_of(pager, segment->last);
     size_t before = verify->extent_count;
-    struct verify_extent extent = {segment->first, 0, run_no, pager_block_of(pager, segment->first)};
+    struct verify_extent extent = {segment->first, 0, run_no,
+                                   pager_block_of(pager, segment->first)};
     bool damaged = false;
     uint64_t bound = 0;
     uint64_t steps = 0;
@@ -117,7 +122,8 @@ int verify_chain(struct verify *verify, uint32_t run_no) {
 bool verify_run_has_page(const struct verify *verify, uint32_t run_no, uint64_t page_no) {
     for (size_t i = 0; i < verify->extent_count; i++) {
         const struct verify_extent *extent = &verify->extents[i];
-        if (extent->run == run_no && page_no >= extent->first && page_no <= extent->last) return true;
+        if (extent->run != run_no) continue;
+        if (page_no >= extent->first && page_no <= extent->last) return true;
     }
     return false;
 }
@@ -169,7 +175,8 @@ static void check_overlaps(struct verify *verify) {
     }
 }
 
-/* ------------------------------------------------------------------------------ used and free -- */
+/* ------------------------------------------------------------------------------ used and free --
+** */
 
 /* An interrupted merge whose output ends a block goes on in one that is linked but empty. */
 static int note_advance_blocks(struct verify *verify) {
@@ -192,8 +199,8 @@ static int note_advance_blocks(struct verify *verify) {
         if (rc != LSM_OK) return rc;
         if (damaged) continue;
         if (set_has(&verify->used, next)) {
-            verify_problem(verify, segment->last, "the merge would go on in block %u, which is in use",
-                           (unsigned)next);
+            verify_problem(verify, segment->last,
+                           "the merge would go on in block %u, which is in use", (unsigned)next);
         }
         rc = set_put(&verify->used, next);
         if (rc != LSM_OK) return rc;
@@ -262,7 +269,8 @@ static int check_free_list(struct verify *verify, bool all_chains) {
     return rc;
 }
 
-/* ------------------------------------------------------------------------------- append points -- */
+/* ------------------------------------------------------------------------------- append points --
+** */
 
 static void check_append_points(struct verify *verify) {
     const uint64_t *append = verify->snapshot->append;
@@ -278,7 +286,8 @@ static void check_append_points(struct verify *verify) {
             continue;
         }
         if (!set_has(&verify->used, block_no)) {
-            verify_problem(verify, append[slot], "an append point lies on block %u, which no run uses",
+            verify_problem(verify, append[slot],
+                           "an append point lies on block %u, which no run uses",
                            (unsigned)block_no);
         }
         for (i = 0; i < verify->extent_count; i++) {
@@ -297,7 +306,8 @@ static void check_append_points(struct verify *verify) {
     }
 }
 
-/* ---------------------------------------------------------------------------------- redirects -- */
+/* ---------------------------------------------------------------------------------- redirects --
+** */
 
 /* Every moved block is part of the oldest run. The front of an input of a merge may be gone. */
 static void check_redirects(struct verify *verify) {
@@ -320,13 +330,15 @@ static void check_redirects(struct verify *verify) {
             }
         }
         if (k == verify->extent_count) {
-            verify_problem(verify, page_no, "block %u was moved to %u, where the oldest run does not go",
+            verify_problem(verify, page_no,
+                           "block %u was moved to %u, where the oldest run does not go",
                            (unsigned)redirects->pairs[i].from, (unsigned)redirects->pairs[i].to);
         }
     }
 }
 
-/* ------------------------------------------------------------------------------------- together -- */
+/* ------------------------------------------------------------------------------------- together --
+** */
 
 int verify_space(struct verify *verify) {
     bool all_chains = true;

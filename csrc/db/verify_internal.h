@@ -1,6 +1,6 @@
 /*
-** verify_internal.h — what the two halves of a verification share: verify.c looks at runs, verify_blocks.c at where
-** they lie.
+** verify_internal.h — what the two halves of a verification share: verify.c looks at runs,
+** verify_blocks.c at where they lie.
 */
 #ifndef LSM_VERIFY_INTERNAL_H
 #define LSM_VERIFY_INTERNAL_H
@@ -61,7 +61,8 @@ void verify_problem(struct verify *verify, uint64_t page_no, const char *format,
     ;
 /* Damage becomes a report: LSM_CORRUPT becomes LSM_OK. *damaged (may be NULL) is set then. */
 LSM_MUST_USE int verify_absorb(struct verify *verify, int rc, bool *damaged);
-void verify_set_place(struct verify *verify, const struct verify_run *run); /* NULL = the whole file */
+/* `run` NULL = the whole file. */
+void verify_set_place(struct verify *verify, const struct verify_run *run);
 
 /* --- verify_blocks.c --- */
 /* Follow the block links of a run, note its extents, set run->is_chain. */

@@ -264,6 +264,28 @@ static int append_body(struct log_writer *writer, struct slice body) {
     return LSM_OK;
 }
 
+/* The whole of a record that is not worth cutting in pieces, in one go. `size`: at least what it takes. */
+static int append_small(struct log_writer *writer, enum log_record_type type, struct slice first,
+                        const struct slice *second, uint64_t size) {
+    size_t begin = writer->pending.size;
+    uint8_t *at = buffer_extend(&writer->pending, (size_t)size);
+    uint8_t *end = at;
+
+    if (at == NULL || writer->pending.rc != LSM_OK) return fail(writer, writer->pending.rc);
+    *end++ = (uint8_t)type;
+    end += varint_put(end, first.size);
+    if (second) end += varint_put(end, second->size);
+    if (first.size > 0) memcpy(end, first.data, first.size);
+    end += first.size;
+    if (second) {
+        if (second->size > 0) memcpy(end, second->data, second->size);
+        end += second->size;
+    }
+    writer->pending.size = begin + (size_t)(end - at);
+    fold(writer);
+    return LSM_OK;
+}
+
 /* `second` NULL: the record has one length only. */
 static int append_record(struct log_writer *writer, enum log_record_type type, struct slice first,
                          const struct slice *second) {
@@ -286,14 +308,17 @@ static int append_record(struct log_writer *writer, enum log_record_type type, s
     with_sum = jumped || unsummed(writer) + size > LOG_UNSUMMED_MAX;
 
     if (pad) append_pad(writer, 3, 0);
-    buffer_append_byte(&writer->pending, (uint8_t)(type | (with_sum ? 1 : 0)));
+    if (!with_sum) { /* so it is small, too */
+        rc = append_small(writer, type, first, second, size);
+        if (rc == LSM_OK) writer->key_seen = true;
+        return rc;
+    }
+    buffer_append_byte(&writer->pending, (uint8_t)(type | 1));
     buffer_append_varint(&writer->pending, first.size);
     if (second) buffer_append_varint(&writer->pending, second->size);
     if (writer->pending.rc != LSM_OK) return fail(writer, writer->pending.rc);
-    if (with_sum) {
-        rc = flush_with_sum(writer);
-        if (rc != LSM_OK) return rc;
-    }
+    rc = flush_with_sum(writer);
+    if (rc != LSM_OK) return rc;
     rc = append_body(writer, first);
     if (rc == LSM_OK && second) rc = append_body(writer, *second);
     if (rc != LSM_OK) return rc;

@@ -3,7 +3,8 @@
 **
 **     segment_page.c     one page, the next page, bodies that go on across pages
 **     segment_cursor.c   a position: first, last, next, prev, go, value
-**     segment_seek.c     from a key to a position: index, hints, lookups
+**     segment_seek.c     from a key to a position: index, hints
+**     segment_lookup.c   point reads, by a search or on a page that is known
 **     segment_btree.c    the keys of the index in order
 **     segment_check.c    every rule at once
 */
@@ -169,6 +170,84 @@ LSM_MUST_USE int segment_child(const struct segment_view *view, const struct pag
 LSM_MUST_USE int segment_index_cell(const struct segment_view *view, const struct page *page,
                                     const struct page_footer *footer, uint32_t cell,
                                     struct index_cell *out);
+
+/* After a failure a cursor is nowhere. */
+static inline int segment_seek_done(struct segment_cursor *cursor, int rc) {
+    if (rc != LSM_OK) segment_cursor_leave(cursor);
+    return rc;
+}
+
+/* topic_key_compare, with a short way for keys that differ in their first bytes. */
+static inline int segment_compare_keys(enum topic topic, struct slice key,
+                                       enum topic other_topic, struct slice other) {
+    if (LSM_LIKELY(topic == other_topic && key.size >= 8 && other.size >= 8)) {
+        uint64_t left = get_u64(key.data);
+        uint64_t right = get_u64(other.data);
+        if (LSM_LIKELY(left != right)) return left < right ? -1 : 1;
+    }
+    return topic_key_compare(topic, key, other_topic, other);
+}
+
+/* Compare the key sought with that of a cell: *order < 0 if it is smaller. */
+static inline int segment_compare_cell(const struct segment_view *view, const struct page *page,
+                                       const struct page_footer *footer, uint32_t cell,
+                                       enum topic topic, struct slice key,
+                                       struct buffer *scratch, int *order) {
+    struct segment_record record;
+    struct slice other;
+    uint32_t offset = 0;
+    uint32_t begin;
+    int rc = segment_cell_offset(page, footer, cell, view->error, &offset);
+
+    if (LSM_UNLIKELY(rc != LSM_OK)) return rc;
+    rc = segment_record_head(page, footer, offset, view->error, &record.head);
+    if (LSM_UNLIKELY(rc != LSM_OK)) return rc;
+    begin = offset + record.head.head_size;
+    if (LSM_LIKELY(record.head.key_size <= footer->record_end - begin)) {
+        other.data = page->data + begin;
+        other.size = record.head.key_size;
+    } else {
+        record.offset = offset;
+        rc = segment_record_key(view, page, footer, &record, scratch, &other);
+        if (rc != LSM_OK) return rc;
+    }
+    *order = segment_compare_keys(topic, key, record_topic(record.head.flags), other);
+    return LSM_OK;
+}
+
+/* On the cursor's page, between cells `low` and `high`: *count = number of records <= key, *equal = the last of
+** them has the key. Records below `low` are <= key, those from `high` on are greater. */
+static inline int segment_search_cells(struct segment_cursor *cursor, enum topic topic,
+                                       struct slice key, uint32_t low, uint32_t high,
+                                       uint32_t *count, bool *equal) {
+    *equal = false;
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+        int order = 0;
+        int rc = segment_compare_cell(&cursor->view, &cursor->page, &cursor->footer, middle, topic, key,
+                                &cursor->key_copy, &order);
+        if (LSM_UNLIKELY(rc != LSM_OK)) return rc;
+        if (order < 0) {
+            high = middle;
+        } else {
+            low = middle + 1;
+            if (order == 0) {
+                *equal = true;
+                break;
+            }
+        }
+    }
+    *count = low;
+    return LSM_OK;
+}
+
+/* Place the cursor's page for `key`, see (I1) of segment_seek.c. *found = false: the segment has no record. */
+LSM_MUST_USE int segment_find_page(struct segment_cursor *cursor, enum topic topic,
+                                   struct slice key, uint64_t hint, struct segment_path *path,
+                                   bool *found);
+/* On the cursor's page: *count = number of records <= key, *equal = the last of them has the key. */
+LSM_MUST_USE int segment_search_page(struct segment_cursor *cursor, enum topic topic,
+                                     struct slice key, uint32_t *count, bool *equal);
 
 /* --------------------------------------------------------------------------- segment_btree.c -- */
 

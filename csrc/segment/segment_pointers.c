@@ -1,16 +1,18 @@
 /*
-** segment_pointers.c — do the cascade pointers of a segment lead to the right pages of the next older one?
+** segment_pointers.c — do the cascade pointers of a segment lead to the right pages of the next
+** older one?
 **
 **     upper    b>1  d>1  m>3  [p>3  ]s>7  t>7        > page of lower
 **     lower    1: a c   3: k n   5: q   7: r s       indexable pages and their keys
 **
-** A pointer leads to the last indexable page whose first key is <= the record's key, and to the first one if there
-** is none. That of a record which begins a range delete may lead to an earlier page: the separators inside the
-** range were dropped. Pointers never go back.
+** A pointer leads to the last indexable page whose first key is <= the record's key, and to the
+** first one if there is none. That of a record which begins a range delete may lead to an earlier
+** page: the separators inside the range were dropped. Pointers never go back.
 **
-** ERRORS      Wrong pointers and damage are reported; returned: LSM_NOMEM, LSM_IOERR. After a number of wrong
-**             pointers the pair is left: they are wrong as a whole.
-** COST        Every record of `upper`, the first record of every page of `lower`; 8 bytes for each such page.
+** ERRORS      Wrong pointers and damage are reported; returned: LSM_NOMEM, LSM_IOERR. After a
+**             number of wrong pointers the pair is left: they are wrong as a whole.
+** COST        Every record of `upper`, the first record of every page of `lower`; 8 bytes for each
+**             such page.
 */
 #include "segment/segment_internal.h"
 
@@ -102,8 +104,9 @@ static int compare(struct segment_cursor *upper, struct leaf_walk *lower,
         if (rc != LSM_OK) break;
         if (!pointer_is_right(lower, pointer, (upper->flags & RECORD_START_DELETE) != 0, &rank)) {
             report->problem(report->context, upper->page.page_no,
-                            pointer == 0 ? "a record has no pointer into the next older segment"
-                                         : "a pointer leads to the wrong page of the next older segment");
+                            pointer == 0
+                                ? "a record has no pointer into the next older segment"
+                                : "a pointer leads to the wrong page of the next older segment");
             wrong++;
         }
         rc = segment_next(upper);

@@ -1,5 +1,5 @@
 /*
-** segment_seek.c — from a key to a place in a segment: index, hints from above, point reads.
+** segment_seek.c — from a key to a place in a segment: index, hints from above.
 **
 ** Where a search begins (format, 8.4 and 10.3):
 **
@@ -13,10 +13,9 @@
 ** its first key <= the key sought (or it is the segment's first page), and a few steps forward reach
 ** the place: pointers of range tombstones may lead to an earlier page, never to a later one.
 **
-** INVARIANTS  (I1) After find_page the last record <= key, if there is one, is on the cursor's page or before it,
+** INVARIANTS  (I1) After segment_find_page the last record <= key, if there is one, is on the cursor's page or before it,
 **                  and the first record > key on the page or behind it.
 **             (I2) A descent ends after INDEX_DEPTH_MAX pages.
-** OWNERSHIP   As for cursors: a lookup's value is valid until its scratch cursor is used again.
 ** COST        1: depth + 1 pages. 2: one page and a look at `last`. No allocation, no copy of keys, unless
 **             a probed key spans pages or stands indirectly in the index. One page more if the key lies behind
 **             the last record of a page that is followed by one outside the index, or was found by a hint.
@@ -24,8 +23,6 @@
 #include "segment/segment_internal.h"
 
 #define HINT_STEPS_MAX 4
-#define PLACE_UNIT 65536u /* of segment_place.position */
-#define PLACE_REACH 192u  /* bytes fetched on either side of a guess */
 
 /* ----------------------------------------------------------------------------- index pages -- */
 
@@ -243,43 +240,6 @@ static int descend(const struct segment_view *view, uint64_t page_no, enum topic
 
 /* ------------------------------------------------------------------------------ data pages -- */
 
-/* topic_key_compare, with a short way for keys that differ in their first bytes. */
-static inline int compare_keys(enum topic topic, struct slice key, enum topic other_topic,
-                               struct slice other) {
-    if (LSM_LIKELY(topic == other_topic && key.size >= 8 && other.size >= 8)) {
-        uint64_t left = get_u64(key.data);
-        uint64_t right = get_u64(other.data);
-        if (LSM_LIKELY(left != right)) return left < right ? -1 : 1;
-    }
-    return topic_key_compare(topic, key, other_topic, other);
-}
-
-/* Compare the key sought with that of a cell: *order < 0 if it is smaller. */
-static inline int compare_record(const struct segment_view *view, const struct page *page,
-                          const struct page_footer *footer, uint32_t cell, enum topic topic,
-                          struct slice key, struct buffer *scratch, int *order) {
-    struct segment_record record;
-    struct slice other;
-    uint32_t offset = 0;
-    uint32_t begin;
-    int rc = segment_cell_offset(page, footer, cell, view->error, &offset);
-
-    if (LSM_UNLIKELY(rc != LSM_OK)) return rc;
-    rc = segment_record_head(page, footer, offset, view->error, &record.head);
-    if (LSM_UNLIKELY(rc != LSM_OK)) return rc;
-    begin = offset + record.head.head_size;
-    if (LSM_LIKELY(record.head.key_size <= footer->record_end - begin)) {
-        other.data = page->data + begin;
-        other.size = record.head.key_size;
-    } else {
-        record.offset = offset;
-        rc = segment_record_key(view, page, footer, &record, scratch, &other);
-        if (rc != LSM_OK) return rc;
-    }
-    *order = compare_keys(topic, key, record_topic(record.head.flags), other);
-    return LSM_OK;
-}
-
 /* Go forward while the next page with records begins at or below the key. `skip_only`: only over pages
 ** that are not in the index. `steps_max` pages at most: *arrived says whether that was enough. */
 static int advance(struct segment_cursor *cursor, struct segment_page *at, enum topic topic,
@@ -294,7 +254,7 @@ static int advance(struct segment_cursor *cursor, struct segment_page *at, enum 
         bool found = false;
         int order = 0;
         if (skip_only && !(at->footer.flags & PAGE_FLAG_SKIP_NEXT)) break;
-        rc = compare_record(view, &at->page, &at->footer, at->footer.cell_count - 1, topic, key,
+        rc = segment_compare_cell(view, &at->page, &at->footer, at->footer.cell_count - 1, topic, key,
                             &cursor->key_copy, &order);
         if (rc != LSM_OK || order <= 0) break;
         if (steps == steps_max) {
@@ -306,7 +266,7 @@ static int advance(struct segment_cursor *cursor, struct segment_page *at, enum 
         if (rc != LSM_OK) break;
         rc = segment_page_next_start(view, &ahead, &budget, &found);
         if (rc != LSM_OK || !found) break;
-        rc = compare_record(view, &ahead.page, &ahead.footer, 0, topic, key, &cursor->key_copy,
+        rc = segment_compare_cell(view, &ahead.page, &ahead.footer, 0, topic, key, &cursor->key_copy,
                             &order);
         if (rc != LSM_OK || order < 0) break;
         segment_page_put(view, at);
@@ -333,7 +293,7 @@ static int try_hint(struct segment_cursor *cursor, enum topic topic, struct slic
     rc = segment_page_get(&cursor->view, hint, &at);
     if (rc == LSM_OK && (page_is_index(&at.footer) || at.footer.cell_count == 0)) rc = LSM_CORRUPT;
     if (rc == LSM_OK && at.page.page_no != cursor->view.segment->first) {
-        rc = compare_record(&cursor->view, &at.page, &at.footer, 0, topic, key, &cursor->key_copy,
+        rc = segment_compare_cell(&cursor->view, &at.page, &at.footer, 0, topic, key, &cursor->key_copy,
                             &order);
         if (rc == LSM_OK && order < 0) rc = LSM_CORRUPT;
     }
@@ -396,9 +356,8 @@ static int try_old_root(struct segment_cursor *cursor, enum topic topic, struct 
     return rc == LSM_OK ? LSM_OK : error_note(error, rc, ignored.reason);
 }
 
-/* Place the cursor's page for `key`, see (I1). *found = false: the segment has no record. */
-static int find_page(struct segment_cursor *cursor, enum topic topic, struct slice key,
-                     uint64_t hint, struct segment_path *path, bool *found) {
+int segment_find_page(struct segment_cursor *cursor, enum topic topic, struct slice key,
+                      uint64_t hint, struct segment_path *path, bool *found) {
     const struct segment_view *view = &cursor->view;
     struct segment_page at = {0};
     uint64_t top = 0;
@@ -444,86 +403,26 @@ done:
     return rc;
 }
 
-/* On the cursor's page, between cells `low` and `high`: *count = number of records <= key, *equal = the last of
-** them has the key. Records below `low` are <= key, those from `high` on are greater. */
-static inline int search_cells(struct segment_cursor *cursor, enum topic topic, struct slice key,
-                               uint32_t low, uint32_t high, uint32_t *count, bool *equal) {
-    *equal = false;
-    while (low < high) {
-        uint32_t middle = low + (high - low) / 2;
-        int order = 0;
-        int rc = compare_record(&cursor->view, &cursor->page, &cursor->footer, middle, topic, key,
-                                &cursor->key_copy, &order);
-        if (LSM_UNLIKELY(rc != LSM_OK)) return rc;
-        if (order < 0) {
-            high = middle;
-        } else {
-            low = middle + 1;
-            if (order == 0) {
-                *equal = true;
-                break;
-            }
-        }
-    }
-    *count = low;
-    return LSM_OK;
-}
-
-static int search_page(struct segment_cursor *cursor, enum topic topic, struct slice key,
-                       uint32_t *count, bool *equal) {
-    return search_cells(cursor, topic, key, 0, cursor->footer.cell_count, count, equal);
-}
-
-/* The same for a user key, from a guess on: by steps that double until the place is between two of them. Right
-** guesses look at three or four records that lie together, wrong ones at twice as many as a search by halves. */
-static int search_around(struct segment_cursor *cursor, struct slice key, uint32_t position,
-                         uint32_t *count, bool *equal) {
-    uint32_t low = 0;
-    uint32_t high = cursor->footer.cell_count;
-    uint32_t at = (uint32_t)((uint64_t)high * position / PLACE_UNIT);
-    uint32_t step;
-    int direction = 0;
-
-    for (step = 1; low < high; step *= 2) {
-        int order = 0;
-        int rc = compare_record(&cursor->view, &cursor->page, &cursor->footer, at, TOPIC_USER, key,
-                                &cursor->key_copy, &order);
-        if (LSM_UNLIKELY(rc != LSM_OK)) return rc;
-        if (order == 0) {
-            *count = at + 1;
-            *equal = true;
-            return LSM_OK;
-        }
-        if (order < 0) high = at;
-        else low = at + 1;
-        if (direction != 0 && (order < 0) != (direction < 0)) break;
-        direction = order < 0 ? -1 : 1;
-        if (direction < 0) at = high - low > step ? high - step : low;
-        else at = high - low > step ? low + step - 1 : high - 1;
-    }
-    return search_cells(cursor, TOPIC_USER, key, low, high, count, equal);
+int segment_search_page(struct segment_cursor *cursor, enum topic topic, struct slice key,
+                        uint32_t *count, bool *equal) {
+    return segment_search_cells(cursor, topic, key, 0, cursor->footer.cell_count, count, equal);
 }
 
 /* ----------------------------------------------------------------------------- public half -- */
-
-static int seek_done(struct segment_cursor *cursor, int rc) {
-    if (rc != LSM_OK) segment_cursor_leave(cursor);
-    return rc;
-}
 
 int segment_seek_le(struct segment_cursor *cursor, enum topic topic, struct slice key,
                     uint64_t hint) {
     uint32_t count = 0;
     bool equal = false;
     bool found = false;
-    int rc = find_page(cursor, topic, key, hint, NULL, &found);
+    int rc = segment_find_page(cursor, topic, key, hint, NULL, &found);
 
     if (rc != LSM_OK || !found) goto done;
-    rc = search_page(cursor, topic, key, &count, &equal);
+    rc = segment_search_page(cursor, topic, key, &count, &equal);
     if (rc != LSM_OK) goto done;
     rc = count > 0 ? segment_cursor_load(cursor, count - 1) : segment_cursor_prev_page(cursor);
 done:
-    return seek_done(cursor, rc);
+    return segment_seek_done(cursor, rc);
 }
 
 int segment_seek_ge(struct segment_cursor *cursor, enum topic topic, struct slice key,
@@ -531,10 +430,10 @@ int segment_seek_ge(struct segment_cursor *cursor, enum topic topic, struct slic
     uint32_t count = 0;
     bool equal = false;
     bool found = false;
-    int rc = find_page(cursor, topic, key, hint, NULL, &found);
+    int rc = segment_find_page(cursor, topic, key, hint, NULL, &found);
 
     if (rc != LSM_OK || !found) goto done;
-    rc = search_page(cursor, topic, key, &count, &equal);
+    rc = segment_search_page(cursor, topic, key, &count, &equal);
     if (rc != LSM_OK) goto done;
     if (equal) {
         rc = segment_cursor_load(cursor, count - 1);
@@ -545,120 +444,7 @@ int segment_seek_ge(struct segment_cursor *cursor, enum topic topic, struct slic
         if (rc == LSM_OK) rc = segment_next(cursor);
     }
 done:
-    return seek_done(cursor, rc);
-}
-
-/* What the record the cursor stands on, the last one <= key, says about the key. */
-static int judge(struct segment_cursor *cursor, bool equal, struct segment_lookup *result) {
-    int rc = LSM_OK;
-
-    result->pointer = cursor->pointer;
-    if (equal && (cursor->flags & RECORD_INSERT)) {
-        rc = segment_value(cursor, &result->value);
-        result->found = rc == LSM_OK;
-    } else if (equal) { /* bounds of a range are not part of it */
-        result->deleted = (cursor->flags & RECORD_POINT_DELETE) != 0;
-    } else {
-        result->deleted = (cursor->flags & RECORD_START_DELETE) != 0;
-    }
-    return rc;
-}
-
-/* In front of all: marks pair up inside a segment, so that only the cut-off front of a merge input can hold the
-** beginning of a range that ends here. */
-static int judge_front(struct segment_cursor *cursor, struct segment_lookup *result) {
-    int rc = segment_cursor_load(cursor, 0);
-
-    if (rc != LSM_OK) return rc;
-    result->pointer = cursor->footer.pointer;
-    result->deleted = (cursor->flags & RECORD_END_DELETE) != 0;
-    return LSM_OK;
-}
-
-int segment_lookup(struct segment_cursor *scratch, const struct segment_view *view,
-                   struct slice key, uint64_t hint, struct segment_lookup *out) {
-    struct segment_lookup result = {0};
-    uint32_t count = 0;
-    bool equal = false;
-    bool found = false;
-    int rc;
-
-    segment_cursor_open(scratch, view);
-    rc = find_page(scratch, TOPIC_USER, key, hint, NULL, &found);
-    if (rc != LSM_OK || !found) goto done;
-    rc = search_page(scratch, TOPIC_USER, key, &count, &equal);
-    if (rc != LSM_OK) goto done;
-    if (count > 0) {
-        rc = segment_cursor_load(scratch, count - 1);
-        if (rc == LSM_OK) rc = judge(scratch, equal, &result);
-    } else {
-        rc = judge_front(scratch, &result);
-    }
-done:
-    if (rc == LSM_OK) *out = result;
-    return seek_done(scratch, rc);
-}
-
-/* Put the cursor on a page that is known to hold records. A page that nobody has looked at lately is far away:
-** what will be looked at is fetched all at once. */
-static int place_known(struct segment_cursor *cursor, const struct segment_place *place) {
-    const struct segment_view *view = &cursor->view;
-    struct segment_page at = {0};
-    uint32_t guess;
-    uint32_t from;
-    uint32_t to;
-    int rc = pager_get(view->pager, view->redirects, place->page_no, view->error, &at.page);
-
-    if (rc != LSM_OK) return rc;
-    LSM_PREFETCH(at.page.data + at.page.size - 1);
-    LSM_PREFETCH(at.page.data + at.page.size - 64);
-    guess = (uint32_t)((uint64_t)at.page.size * place->position / PLACE_UNIT);
-    from = guess > PLACE_REACH ? guess - PLACE_REACH : 0;
-    to = guess + PLACE_REACH < at.page.size ? guess + PLACE_REACH : at.page.size - 1;
-    for (; from <= to; from += 64) LSM_PREFETCH(at.page.data + from);
-    rc = format_page_footer(at.page.data, at.page.size, at.page.page_no, view->error, &at.footer);
-    if (rc != LSM_OK) {
-        pager_put(view->pager, &at.page);
-        return rc;
-    }
-    if (LSM_UNLIKELY(page_is_index(&at.footer) || at.footer.cell_count == 0)) {
-        rc = error_corrupt(view->error, at.page.page_no, "a page of records has changed");
-        segment_page_put(view, &at);
-        return rc;
-    }
-    segment_cursor_place(cursor, &at);
-    return LSM_OK;
-}
-
-int segment_lookup_at(struct segment_cursor *scratch, const struct segment_view *view,
-                      struct slice key, const struct segment_place *place,
-                      struct segment_lookup *out) {
-    struct segment_lookup result = {0};
-    uint32_t count = 0;
-    bool equal = false;
-    int rc;
-
-    segment_cursor_open(scratch, view);
-    rc = place_known(scratch, place);
-    if (rc != LSM_OK) goto done;
-    rc = search_around(scratch, key, place->position, &count, &equal);
-    if (rc != LSM_OK) goto done;
-    if (count > 0) {
-        rc = segment_cursor_load(scratch, count - 1);
-        if (rc == LSM_OK) rc = judge(scratch, equal, &result);
-    } else if (place->first) {
-        rc = judge_front(scratch, &result);
-    } else { /* between two pages: the last record of the one before decides */
-        rc = segment_cursor_prev_page(scratch);
-        if (rc == LSM_OK && !scratch->valid) {
-            rc = error_corrupt(view->error, place->page_no,
-                               "a page of records has lost the one before it");
-        }
-        if (rc == LSM_OK) rc = judge(scratch, false, &result);
-    }
-done:
-    if (rc == LSM_OK) *out = result;
-    return seek_done(scratch, rc);
+    return segment_seek_done(cursor, rc);
 }
 
 int segment_never_indexed(const struct segment_view *view, lsm_env *env, bool *out) {
@@ -695,7 +481,7 @@ int segment_search_path(const struct segment_view *view, lsm_env *env, enum topi
     int rc;
 
     segment_cursor_init(&cursor, env, view);
-    rc = find_page(&cursor, topic, key, 0, &path, &found);
+    rc = segment_find_page(&cursor, topic, key, 0, &path, &found);
     if (rc == LSM_OK && path.overflow) {
         rc = error_note(view->error, LSM_FULL, "the path through an index is longer than expected");
     }

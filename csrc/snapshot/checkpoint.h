@@ -1,5 +1,6 @@
 /*
-** checkpoint.h — the two meta pages: which snapshot counts when a database is opened, and storing a new one.
+** checkpoint.h — the two meta pages: which snapshot counts when a database is opened, and storing a
+** new one.
 */
 #ifndef LSM_SNAPSHOT_CHECKPOINT_H
 #define LSM_SNAPSHOT_CHECKPOINT_H
@@ -11,19 +12,21 @@
 enum checkpoint_kind {
     CHECKPOINT_FOUND,    /* `snapshot` and `meta_page` are set */
     CHECKPOINT_EMPTY,    /* an empty database: no checkpoint was ever completed */
-    CHECKPOINT_FOREIGN   /* not a database: neither page is valid, and the file is not an empty one */
+    CHECKPOINT_FOREIGN   /* not a database: neither page is valid, the file is not an empty one */
 };
 
-/* Read both meta pages and choose. Foreign files give LSM_OK and CHECKPOINT_FOREIGN; a chosen blob that does
-** not decode is LSM_CORRUPT. `log_size`: bytes of the log file, 0 = none or empty; with a log, page 1 may
-** hold the torn remains of the first checkpoint. `snapshot` is initialised only for FOUND. */
-LSM_MUST_USE int checkpoint_load(lsm_env *env, struct os_file *file, uint64_t log_size, bool compressed,
-                                 struct error_context *error, enum checkpoint_kind *kind,
+/* Read both meta pages and choose. Foreign files give LSM_OK and CHECKPOINT_FOREIGN; a chosen blob
+** that does not decode is LSM_CORRUPT. `log_size`: bytes of the log file, 0 = none or empty; with a
+** log, page 1 may hold the torn remains of the first checkpoint. `snapshot` is initialised only for
+** FOUND. */
+LSM_MUST_USE int checkpoint_load(lsm_env *env, struct os_file *file, uint64_t log_size,
+                                 bool compressed, struct error_context *error, enum checkpoint_kind *kind,
                                  struct snapshot *snapshot, uint32_t *meta_page);
 
-/* Store `words` in the meta page that does not hold the present checkpoint (`current`: 0, 1 or 2), with a sync
-** before and after when `sync`. *meta_page = the page written, set only on success. *sync_failed, set always:
-** the failure was that of a sync, after which no later sync proves anything about what was written before. */
+/* Store `words` in the meta page that does not hold the present checkpoint (`current`: 0, 1 or 2),
+** with a sync before and after when `sync`. *meta_page = the page written, set only on success.
+** *sync_failed, set always: the failure was that of a sync, after which no later sync proves
+** anything about what was written before. */
 LSM_MUST_USE int checkpoint_store(struct os_file *file, const uint32_t *words, uint32_t word_count,
                                   uint32_t current, bool sync, uint32_t *meta_page,
                                   bool *sync_failed);

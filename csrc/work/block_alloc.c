@@ -1,13 +1,14 @@
 /*
 ** block_alloc.c — free blocks: finding one that may be reused, giving blocks back, append points.
 **
-** The free list is stored inside the tree it serves: system records in the runs, overridden by entries in the
-** checkpoint. Here it is walked backwards, because keys are complements: ascending block numbers.
+** The free list is stored inside the tree it serves: system records in the runs, overridden by
+** entries in the checkpoint. Here it is walked backwards, because keys are complements: ascending
+** block numbers.
 **
-** INVARIANTS  (I1) a block is taken only if the snapshot that needed it last is older than the checkpoint on disk
-**             and than every snapshot a reader holds.
-**             (I2) every change is noted twice: in `overlay` (what allocation sees) and in the entries that
-**             the next snapshot stores.
+** INVARIANTS  (I1) a block is taken only if the snapshot that needed it last is older than the
+**             checkpoint on disk and than every snapshot a reader holds.
+**             (I2) every change is noted twice: in `overlay` (what allocation sees) and in the
+**             entries that the next snapshot stores.
 */
 #include "base/bytes.h"
 #include "base/memory.h"
@@ -15,7 +16,7 @@
 
 #define CANDIDATES_MAX 1024
 
-/* -------------------------------------------------------------------------------- entry lists -- */
+/* ------------------------------------------------------------------------------ entry lists -- */
 
 int freelist_set(lsm_env *env, struct freelist *freelist, uint32_t block_no, int64_t snapshot_id) {
     uint32_t at = freelist->count;
@@ -65,7 +66,7 @@ int work_note_block(struct work *work, uint32_t block_no, int64_t snapshot_id) {
     return rc;
 }
 
-/* --------------------------------------------------------------------------------------- walking -- */
+/* ---------------------------------------------------------------------------------- walking -- */
 
 /* Stored records of `snapshot` overridden by `overlay`, in ascending block order. */
 static int walk(lsm_env *env, struct pager *pager, const struct snapshot *snapshot,
@@ -134,7 +135,8 @@ int freelist_walk(lsm_env *env, struct pager *pager, const struct snapshot *snap
     return walk(env, pager, snapshot, &snapshot->freelist, error, visit, context);
 }
 
-/* The free blocks form a set; the highest block that is not in it ends the used part of the file. */
+/* The free blocks form a set; the highest block that is not in it ends the used part of the
+** file. */
 struct tail_search {
     uint32_t run_start; /* first block of the run of free blocks that ends at `run_end` */
     uint32_t run_end;
@@ -160,7 +162,7 @@ int freelist_last_used_block(lsm_env *env, struct pager *pager, const struct sna
     return LSM_OK;
 }
 
-/* ------------------------------------------------------------------------------------ allocating -- */
+/* ------------------------------------------------------------------------------- allocating -- */
 
 #define STOP_WALK 1 /* never leaves this file: it is no result of anybody else */
 
@@ -263,7 +265,7 @@ void work_block_source(struct work *work, struct block_source *source) {
     *source = (struct block_source){work, allocate, give_back};
 }
 
-/* --------------------------------------------------------------------------------------- freeing -- */
+/* ---------------------------------------------------------------------------------- freeing -- */
 
 static bool segment_touches(const struct work *work, const struct segment *segment,
                             uint32_t block_no) {
@@ -332,7 +334,7 @@ int work_free_segment(struct work *work, const struct segment *segment,
     return rc == LSM_OK ? work_free_block(work, last) : rc;
 }
 
-/* --------------------------------------------------------------------------------- append points -- */
+/* ---------------------------------------------------------------------------- append points -- */
 
 uint64_t work_take_append_point(struct work *work, const struct segment *inputs, uint32_t count) {
     uint64_t *append = work->next.append;

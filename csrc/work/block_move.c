@@ -1,17 +1,18 @@
 /*
-** block_move.c — shortening the file: the highest block of the only segment moves into a free lower one.
+** block_move.c — shortening the file: the highest block of the only segment moves down.
 **
 **     blocks  1      2      3      4      5      6              redirects
 **     before  [A 1]  free   [A 2]  free   free   [A 3]          -
 **     after   [A 1]  [A 3]  [A 2]  free   free   free           6 -> 2
 **
-** Page numbers and links inside pages keep their values; a redirect tells readers of this run where the block
-** is now. Free-list-only levels above the run do not matter to it, but one that lies on the last block of the
-** file keeps the file long: then that level is written anew, further in front.
+** Page numbers and links inside pages keep their values; a redirect tells readers of this run where
+** the block is now. Free-list-only levels above the run do not matter to it, but one that lies on
+** the last block of the file keeps the file long: then that level is written anew, further in
+** front.
 **
 ** INVARIANTS  (I1) only the oldest run is moved, and only when nothing is being merged.
-**             (I2) the block moved to is lower than the one moved from, reusable, not block 1, and not the old
-**             place of another block: pairs never lead from one to the next.
+**             (I2) the block moved to is lower than the one moved from, reusable, not block 1, and
+**             not the old place of another block: pairs never lead from one to the next.
 **             (I3) a block is free after the move only if no other segment has a part of it.
 */
 #include "work/work_internal.h"
@@ -123,11 +124,13 @@ static int move_block(struct work *work, uint32_t from, uint32_t to) {
 static int rewrite_freelist_level(struct work *work) {
     struct snapshot *next = &work->next;
     uint64_t append[APPEND_POINTS];
-    uint32_t data_block = pager_block_of(work->pager, next->levels[next->level_count - 1].left.last);
+    const struct segment *data = &next->levels[next->level_count - 1].left;
+    uint32_t data_block = pager_block_of(work->pager, data->last);
     uint32_t i;
     int rc;
 
-    /* Append points would draw it to the high blocks; but the one behind the data is worth keeping. */
+    /* Append points would draw it to the high blocks; but the one behind the data is worth
+    ** keeping. */
     memcpy(append, next->append, sizeof append);
     memset(next->append, 0, sizeof next->append);
     rc = work_flush(work, NULL, NULL, &next->log);

@@ -1,8 +1,9 @@
 /*
 ** fill.c — one level from records that come in order, in a database that has none: for copies.
 **
-** The level is finished, the oldest and the only one: plain inserts, no separators, pointers all 0. Its age is what
-** merging would have given a run of that size, so that it is left alone until runs of like size have gathered.
+** The level is finished, the oldest and the only one: plain inserts, no separators, pointers all 0.
+** Its age is what merging would have given a run of that size, so that it is left alone until runs
+** of like size have gathered.
 **
 ** INVARIANTS  nothing of the snapshot is changed before work_fill_finish.
 ** ERRORS      Sticky, as those of the segment writer; afterwards only free may follow.

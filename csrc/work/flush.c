@@ -7,8 +7,9 @@
 **     a free-list-only level below  swallowed whole, so that such levels never pile up
 **     index of the level below      as separators with pointers; that level's own root becomes 0
 **
-** INVARIANTS  an index is absorbed only if the level is finished, has a root, and no unfinished merge reads it
-**             (the level directly below the new one never is the extra input of a merge above: nothing is above).
+** INVARIANTS  an index is absorbed only if the level is finished, has a root, and no unfinished
+**             merge reads it (the level directly below the new one never is the extra input of a
+**             merge above: nothing is above).
 */
 #include "base/memory.h"
 #include "work/work_internal.h"
@@ -33,11 +34,13 @@ static int add_inputs(struct merge_run *run, const struct memtree *live, const s
         if (rc != LSM_OK) return rc;
     }
     if (swallow) {
-        struct segment_view view = work_view(work, &next->levels[0].left, work_redirects(next, 0, UINT32_MAX));
+        struct segment_view view =
+            work_view(work, &next->levels[0].left, work_redirects(next, 0, UINT32_MAX));
         merge_item_init_segment(merge_run_add(run), work, &view, false);
     }
     if (absorb) {
-        struct segment_view view = work_view(work, &next->levels[0].left, work_redirects(next, 0, UINT32_MAX));
+        struct segment_view view =
+            work_view(work, &next->levels[0].left, work_redirects(next, 0, UINT32_MAX));
         run->pointer_item = run->item_count;
         run->current_pointer = next->levels[0].left.first;
         merge_item_init_index(merge_run_add(run), work, &view);
@@ -94,7 +97,8 @@ int work_flush(struct work *work, const struct memtree *live, const struct memtr
     if (rc != LSM_OK) goto done;
     store_batch_add(&work->notes, &level.left, merge_run_take_builder(&run), true);
 
-    /* The new level first: it may lie on the last block of the swallowed one, which then stays in use. */
+    /* The new level first: it may lie on the last block of the swallowed one, which then stays in
+    ** use. */
     if (level.left.first != 0) {
         if (absorb) next->levels[0].left.root = 0;
         level.flags = run.user_records == 0 ? LEVEL_FREELIST_ONLY : 0;
@@ -133,8 +137,8 @@ int work_settle_freelist(struct work *work) {
         }
         if (rc != LSM_OK) break;
         rc = work_flush(work, NULL, NULL, &work->next.log);
-        /* Writing the level takes and frees a block itself: under a tiny limit that never ends. What fits a
-        ** snapshot will do. */
+        /* Writing the level takes and frees a block itself: under a tiny limit that never ends.
+        ** What fits a snapshot will do. */
         if (++rounds >= 3 && work->next.freelist.count <= FREELIST_ENTRIES_MAX) break;
     }
     return rc;

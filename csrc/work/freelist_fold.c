@@ -1,16 +1,19 @@
 /*
-** freelist_fold.c — free-list-only levels above the only level of a compact database: moved into the snapshot's
-** entries when they fit there.
+** freelist_fold.c — free-list-only levels above the only level of a compact database: moved into
+** the snapshot's entries when they fit there.
 **
 **     before   {F: records of 5, 6, 9} {user data, with records of 2, 5}     entries: 7
 **     after    {user data, with records of 2, 5}                            entries: 6, 7, 9
 **
-** The new entries are the difference between the effective list and the records of the level that stays.
+** The new entries are the difference between the effective list and the records of the level that
+** stays.
 **
-** INVARIANTS  (I1) the effective list is the same before and after, but for the blocks of F that become free.
-**             (I2) nothing is folded unless all entries fit with the blocks of F counted, so that no new
-**             free-list-only level has to be written at once.
-** COST        Two walks over the free list. It is done only where a whole database was merged into one level.
+** INVARIANTS  (I1) the effective list is the same before and after, but for the blocks of F that
+**             become free.
+**             (I2) nothing is folded unless all entries fit with the blocks of F counted, so that
+**             no new free-list-only level has to be written at once.
+** COST        Two walks over the free list. It is done only where a whole database was merged into
+**             one level.
 */
 #include "base/memory.h"
 #include "work/work_internal.h"

@@ -8,6 +8,8 @@
 #include "base/memory.h"
 #include "work/work_internal.h"
 
+#define PREFETCH_AHEAD 320 /* the processor does not follow a cursor that rests while others move */
+
 static uint64_t key_prefix(struct slice key) {
     uint8_t bytes[8] = {0};
     if (key.size >= 8) return get_u64(key.data);
@@ -33,6 +35,8 @@ static void adopt(struct merge_item *item) {
             item->key = item->segment.key;
             item->flags = item->segment.flags;
             item->pointer = item->segment.pointer;
+            LSM_PREFETCH(item->key.data + PREFETCH_AHEAD);
+            LSM_PREFETCH(item->key.data + PREFETCH_AHEAD + 64);
             break;
         case INPUT_INDEX:
             item->valid = item->index.valid;

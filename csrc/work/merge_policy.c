@@ -1,10 +1,10 @@
 /*
 ** merge_policy.c — what to merge next. Pure: level sizes in, decision out.
 **
-** INVARIANTS  (I1) with make_room and two or more segments something is always chosen, so that a flush never waits
-**             for ever.
-**             (I2) a run whose index an unfinished merge directly above it is reading is left alone until that
-**             merge has finished.
+** INVARIANTS  (I1) with make_room and two or more segments something is always chosen, so that a
+**             flush never waits for ever.
+**             (I2) a run whose index an unfinished merge directly above it is reading is left alone
+**             until that merge has finished.
 */
 #include "work/work_internal.h"
 

@@ -1,15 +1,16 @@
 /*
 ** merge_record.c — many records of one key become one, or none.
 **
-** INVARIANTS  For each input think of the stretch of keys just before and just after the key: it is covered when
-**             a range tombstone of that input hides it. Covered before: the input's current record (at the
-**             key or beyond) has END. Covered after: at the key, the record has START; beyond it, END.
+** INVARIANTS  For each input think of the stretch of keys just before and just after the key: it is
+**             covered when a range tombstone of that input hides it. Covered before: the input's
+**             current record (at the key or beyond) has END. Covered after: at the key, the record
+**             has START; beyond it, END.
 **             (I1) the output is covered where any input is; so its marks alternate as they must.
 **             (I2) an input that is beyond the key and covers it hides everything older at the key.
 **
-**             newest  ....[a .............. m]....        key c lies inside: all of c in older inputs is
-**             older   ..........c=1....[f ...... z]       dropped; START f and END m are inside the union:
-**             output  ....[a ...................... z]    no records, one range a..z remains
+**             newest  ....[a .............. m]....       key c lies inside: c of older inputs
+**             older   ..........c=1....[f ...... z]      is dropped; START f and END m are inside
+**             output  ....[a ...................... z]   the union: one range a..z remains
 */
 #include "work/work_internal.h"
 

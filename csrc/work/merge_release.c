@@ -5,16 +5,17 @@
 **               |a b c d| -> |e f g i| -> |h k m i|       i = index pages, split key g
 **     after                  |    g i| -> |h k m i|       block 3 is free, `first` is the page of g
 **
-** What must stay is what a search for the split key touches, because every search in the inputs is for that key or
-** a greater one:
+** What must stay is what a search for the split key touches, because every search in the inputs is
+** for that key or a greater one:
 **
 **     with index        the index pages on the path, and the data page it leads to
-**     without           the data page where the search ends, backed up to one that pointers may lead to
-**     large keys        pages whose first key stands indirectly in one of those index pages: which of them a
-**                       search compares with depends on who searches
+**     without           the data page where the search ends, backed up to one that pointers lead to
+**     large keys        pages whose first key stands indirectly in one of those index pages: which
+**                       of them a search compares with depends on who searches
 **
-** INVARIANTS  (I1) The run is walked from its front, block by block. Blocks without a page that must stay are dropped;
-**             in the first other one the lowest page that must stay becomes `first`.
+** INVARIANTS  (I1) The run is walked from its front, block by block. Blocks without a page that
+**             must stay are dropped; in the first other one the lowest page that must stay becomes
+**             `first`.
 **             (I2) The saved position of an input is not before its split key, so it stays.
 ** ERRORS      As for all steps of work. Too many pages to remember: nothing is released this time.
 ** COST        One search per input and slice.
@@ -56,7 +57,8 @@ static int keep_key_pages(const struct segment_view *view, const struct page *pa
     for (i = 0; i < footer->cell_count && rc == LSM_OK; i++) {
         struct index_cell cell;
         uint32_t offset = 0;
-        rc = format_page_cell(page->data, page->size, footer, i, page->page_no, view->error, &offset);
+        rc = format_page_cell(page->data, page->size, footer, i, page->page_no, view->error,
+                              &offset);
         if (rc == LSM_OK) {
             rc = format_index_cell(page->data + offset, page->data + footer->record_end,
                                    page->page_no, view->error, &cell);
@@ -68,7 +70,8 @@ static int keep_key_pages(const struct segment_view *view, const struct page *pa
     return rc;
 }
 
-/* Pointers lead to pages that are in the index: from one that is not, go back to the nearest that is. */
+/* Pointers lead to pages that are in the index: from one that is not, go back to the nearest that
+** is. */
 static int keep_indexed_page(const struct segment_view *view, uint64_t page_no,
                              struct keep_list *list) {
     uint64_t steps = pager_segment_pages_max(view->pager, view->segment);
@@ -129,8 +132,8 @@ static int find_needed(struct work *work, const struct segment_view *view, enum 
 }
 
 /* Lowest page of the list on that block, not below `from`; 0 = none. */
-static uint64_t lowest_on(const struct pager *pager, const struct keep_list *list, uint32_t block_no,
-                          uint64_t from) {
+static uint64_t lowest_on(const struct pager *pager, const struct keep_list *list,
+                          uint32_t block_no, uint64_t from) {
     uint64_t lowest = 0;
     uint32_t i;
 
@@ -142,8 +145,8 @@ static uint64_t lowest_on(const struct pager *pager, const struct keep_list *lis
     return lowest;
 }
 
-/* (I1). *first = page that becomes the first, *before = last page (byte) in front of it, 0 = nothing is
-** dropped. */
+/* (I1). *first = page that becomes the first, *before = last page (byte) in front of it, 0 =
+** nothing is dropped. */
 static int find_first(const struct segment_view *view, const struct keep_list *list,
                       uint32_t block_count, uint64_t *first, uint64_t *before) {
     struct pager *pager = view->pager;
@@ -189,7 +192,8 @@ static int release_front(struct work *work, uint32_t level_index, uint32_t right
         rc = pager_segment_measure(work->pager, redirects, &rest, work->error, &rest.size);
         if (rc != LSM_OK) return rc;
     }
-    /* Who searches the rest searches it for the split key or a greater one: what is known stays good. */
+    /* Who searches the rest searches it for the split key or a greater one: what is known stays
+    ** good. */
     store_batch_move(&work->notes, segment, &rest, work->published.id);
     *segment = rest;
     work->changed = true;

@@ -1,31 +1,32 @@
 /*
 ** merge_run.c — inputs in, one segment out.
 **
-** Numbered as in the code: (1) the inputs are put in the order of their keys; (2) each input votes; (3) the rules
-** make one record; (4) the input that supplies pointers moves the pointer in force; (5) the record is written; (6)
-** the inputs that stood at the key move on.
+** Numbered as in the code: (1) the inputs are put in the order of their keys; (2) each input votes;
+** (3) the rules make one record; (4) the input that supplies pointers moves the pointer in force;
+** (5) the record is written; (6) the inputs that stood at the key move on.
 **
-** Most keys stand in one input only, as a plain value or delete, with no range tombstone anywhere near. Those need
-** no votes: lone_keys passes them on for as long as they come, and keeps the order by moving the one input that
-** went on.
+** Most keys stand in one input only, as a plain value or delete, with no range tombstone anywhere
+** near. Those need no votes: lone_keys passes them on for as long as they come, and keeps the order
+** by moving the one input that went on.
 **
 **     order   | A 17 | C 20 | B 31 |    17 is written, A goes on to 24    | C 20 | A 24 | B 31 |
 **
-** INVARIANTS  (R1) all state between two keys is in the positions of the inputs and the pointer in force: that
-**             is what an interrupted merge saves.
+** INVARIANTS  (R1) all state between two keys is in the positions of the inputs and the pointer in
+**             force: that is what an interrupted merge saves.
 **             (R2) a run stops between two keys, never right behind a separator.
-**             (R3) want_index: as long as all records are on the first page the last one is held back, so that
-**             it can open a second page if nothing follows. Two pages on which records start make an index,
-**             and a run with an index is not entered by pointers, which may be of an older date.
+**             (R3) want_index: as long as all records are on the first page the last one is held
+**             back, so that it can open a second page if nothing follows. Two pages on which
+**             records start make an index, and a run with an index is not entered by pointers,
+**             which may be of an older date.
 **             (R4) order[0..order_count-1] are the valid inputs, ascending, when a key is begun.
-** COST        a key of one input: a comparison or two; others: one pass over the inputs. Nothing is allocated
-**             a record.
+** COST        a key of one input: a comparison or two; others: one pass over the inputs. Nothing is
+**             allocated a record.
 */
 #include "base/memory.h"
 #include "work/work_internal.h"
 
 #define RECORD_HEAD_ESTIMATE 8u /* type, pointer, two lengths, and the cell */
-#define RANGE_PAGES_EXTRA 4u    /* so many more, if that lets a range end in the output */
+#define GOOD_STOP_PAGES 4u      /* beyond the quota */
 
 int merge_run_init(struct merge_run *run, struct work *work, uint32_t capacity) {
     *run = (struct merge_run){.work = work, .pointer_item = VOTE_NONE};
@@ -87,7 +88,7 @@ uint32_t merge_run_smallest(const struct merge_run *run) {
     return smallest;
 }
 
-/* ------------------------------------------------------------------------------------- output -- */
+/* ----------------------------------------------------------------------------------- output -- */
 
 /* Data pages begun, counting the one that a record held back will need. */
 static uint32_t output_pages(const struct merge_run *run) {
@@ -95,16 +96,35 @@ static uint32_t output_pages(const struct merge_run *run) {
     return pages == 0 && run->holding ? 1 : pages;
 }
 
-/* Is the quota used up, so that a record of `size` bytes had better begin the next slice? A page that is less
-** than half full takes it all the same: a slice of one page must not make a page of one record. An output that
-** ends inside a range is right, but some searches of other engines fail there: a range that is soon over is
-** finished. */
-static bool quota_is_used(const struct merge_run *run, uint64_t size) {
+/* Is this a place to stop at which every engine answers rightly? The rules of the format hold at
+** any; but some searches of other engines fail when the split key lies inside a range of an input,
+** or is a separator's. */
+static bool is_good_stop(const struct merge_run *run, const struct merge_item *next,
+                         uint8_t flags) {
+    uint32_t i;
+
+    if (flags & RECORD_SEPARATOR) return false;
+    for (i = 0; i < run->item_count; i++) {
+        const struct merge_item *item = &run->items[i];
+        if (item->valid && item->topic == next->topic && (item->flags & RECORD_END_DELETE)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Is the quota used up, so that the record of `next`, `size` bytes with these flags, had better
+** begin the next slice? A page that is less than half full takes it all the same: a slice of one
+** page must not make a page of one record. For a good place to stop a few pages more are spent. */
+static bool quota_is_used(const struct merge_run *run, const struct merge_item *next, uint8_t flags,
+                          uint64_t size) {
     uint32_t pages = output_pages(run);
     uint32_t room = run->work->next.page_size - PAGE_FOOTER_SIZE;
 
     if (!run->may_stop || pages < run->quota) return false;
-    if (run->in_range && pages < (uint64_t)run->quota + RANGE_PAGES_EXTRA) return false;
+    if (pages < (uint64_t)run->quota + GOOD_STOP_PAGES && !is_good_stop(run, next, flags)) {
+        return false;
+    }
     return pages > run->quota || (run->page_used >= room / 2 && run->page_used + size > room);
 }
 
@@ -154,7 +174,6 @@ static int write_record(struct merge_run *run, uint8_t flags, struct slice key, 
 
     if (!(flags & RECORD_SYSTEM)) run->user_records++;
     run->may_stop = !(flags & RECORD_SEPARATOR);
-    run->in_range = (flags & RECORD_START_DELETE) != 0;
     count_bytes(run, (uint64_t)key.size + value.size + RECORD_HEAD_ESTIMATE);
     rc = write_held(run);
     if (rc != LSM_OK) return rc;
@@ -169,7 +188,7 @@ static void write_pointer(struct merge_run *run, uint64_t pointer) {
     else segment_writer_set_pointer(run->writer, pointer);
 }
 
-/* --------------------------------------------------------------------------------------- keys -- */
+/* ------------------------------------------------------------------------------------- keys -- */
 
 /* (1) Few inputs, mostly in order: the simplest sort is the quickest. */
 static void sort_inputs(struct merge_run *run) {
@@ -229,7 +248,8 @@ static int put_key(struct merge_run *run, struct merge_item *item, uint8_t flags
         rc = merge_item_value(owner, &value);
         if (rc != LSM_OK) return rc;
     }
-    if (quota_is_used(run, (uint64_t)item->key.size + value.size + RECORD_HEAD_ESTIMATE)) {
+    if (quota_is_used(run, item, flags,
+                      (uint64_t)item->key.size + value.size + RECORD_HEAD_ESTIMATE)) {
         *stop = true;
         return LSM_OK;
     }

@@ -3,19 +3,20 @@
 **
 **     before   {age a: A} {age a: B} | {N}           two finished levels above N
 **     set up   {age a+1: out=empty <- A, B} | {N}    N's index is read along, if it has one
-**     slices   {age a+1: out=1..k  <- A, B} | {N}    keys below the split key are in `out`, others in A and B
-**     finished {age a+1: out} | {N, root 0}          blocks of A and B are free, N's index is absorbed
+**     slices   {age a+1: out=1..k  <- A, B} | {N}    below the split key: `out`, others: A and B
+**     finished {age a+1: out} | {N, root 0}          A and B are free, N's index is absorbed
 **
-** INVARIANTS  (I1) between slices everything needed to go on is in the level record; any process, of this engine or
-**             another, may continue.
-**             (I2) pages that a published snapshot refers to are not changed: each slice starts a new page.
+** INVARIANTS  (I1) between slices everything needed to go on is in the level record; any process,
+**             of this engine or another, may continue.
+**             (I2) pages that a published snapshot refers to are not changed: each slice starts a
+**             new page.
 **             (I3) root 0 is given to no run but the one whose index was read.
 ** ERRORS      the private snapshot is useless after a failure and must be thrown away.
 */
 #include "base/memory.h"
 #include "work/work_internal.h"
 
-/* ------------------------------------------------------------------------------------- set up -- */
+/* ----------------------------------------------------------------------------------- set up -- */
 
 /* Make `count` finished levels from `first` on one unfinished level with those inputs. */
 static int set_up(struct work *work, uint32_t first, uint32_t count) {
@@ -57,7 +58,7 @@ done:
     return rc;
 }
 
-/* ----------------------------------------------------------------------------------- continue -- */
+/* --------------------------------------------------------------------------------- continue -- */
 
 /* Has the merge not written anything yet? */
 static bool is_fresh(const struct level *level) {
@@ -79,9 +80,9 @@ static struct segment_view left_view(struct work *work, uint32_t index) {
 }
 
 /*
-** Another engine may have merged the run whose index we were reading. Then the extra input leads nowhere:
-** forget it. What we write gets no pointers, and the run now below keeps its own root, so that those written
-** before are not followed (I3).
+** Another engine may have merged the run whose index we were reading. Then the extra input leads
+** nowhere: forget it. What we write gets no pointers, and the run now below keeps its own root, so
+** that those written before are not followed (I3).
 */
 static int check_extra_input(struct work *work, uint32_t index) {
     struct level *level = &work->next.levels[index];
@@ -92,7 +93,7 @@ static int check_extra_input(struct work *work, uint32_t index) {
 
     if (!reads_index_below(level) || is_fresh(level)) return LSM_OK;
     page_no = level->merge.inputs[level->right_count].page;
-    if (page_no == 0) page_no = level->merge.current_pointer; /* all keys were read: the last one's page */
+    if (page_no == 0) page_no = level->merge.current_pointer; /* all keys were read: of the last */
     if (index + 1 < work->next.level_count && work->next.levels[index + 1].right_count == 0 &&
         work->next.levels[index + 1].left.root != 0) {
         view = left_view(work, index + 1);
@@ -123,8 +124,9 @@ static int first_page_pointer(struct work *work, const struct segment_view *view
 }
 
 /*
-** Is nothing below, so that deletes need not be written? The level below may have vanished since the merge began
-** (its own merge came out empty): then a range that the output has opened must still be closed.
+** Is nothing below, so that deletes need not be written? The level below may have vanished since
+** the merge began (its own merge came out empty): then a range that the output has opened must
+** still be closed.
 */
 static int is_oldest(struct work *work, uint32_t index, bool *oldest) {
     struct segment_view view = left_view(work, index);
@@ -233,10 +235,10 @@ static int open_run(struct work *work, uint32_t index, struct merge_run *run,
     return rc;
 }
 
-/* ---------------------------------------------------------------------------------- interrupt -- */
+/* -------------------------------------------------------------------------------- interrupt -- */
 
-/* Where the key of an index position stands: a cell of the lowest page, or of the nearest ancestor to the
-** left. */
+/* Where the key of an index position stands: a cell of the lowest page, or of the nearest ancestor
+** to the left. */
 static void index_key_place(const struct index_cursor *cursor, uint64_t *page_no, uint32_t *cell) {
     uint32_t level = cursor->depth - 1;
     int32_t at = cursor->cells[level];
@@ -292,7 +294,7 @@ done:
     return rc;
 }
 
-/* ------------------------------------------------------------------------------------- finish -- */
+/* ----------------------------------------------------------------------------------- finish -- */
 
 /* The inputs are used up: their blocks are free, the output is the level. */
 static int finish(struct work *work, uint32_t index, struct merge_run *run,
@@ -323,7 +325,8 @@ static int finish(struct work *work, uint32_t index, struct merge_run *run,
         work_remove_level(work, index);
         work_put_append_point(work, unused_append_point);
     }
-    /* Append points on blocks that are freed now must not survive: free first, then add the new one. */
+    /* Append points on blocks that are freed now must not survive: free first, then add the new
+    ** one. */
     for (i = 0; i < input_count && rc == LSM_OK; i++) {
         bool redirected = oldest && i + 1 == input_count;
         rc = work_free_segment(work, &inputs[i], redirected ? &redirects : NULL);
@@ -334,7 +337,7 @@ static int finish(struct work *work, uint32_t index, struct merge_run *run,
     return rc;
 }
 
-/* -------------------------------------------------------------------------------------- slices -- */
+/* ----------------------------------------------------------------------------------- slices -- */
 
 /* One slice of the unfinished merge at `index`. */
 static int slice(struct work *work, uint32_t index, uint32_t quota, uint32_t *pages) {
@@ -383,7 +386,8 @@ int work_merge(struct work *work, uint32_t merge, uint32_t quota, bool make_room
             rc = shrink(work, &pages);
             if (rc != LSM_OK || pages == 0) break;
         } else {
-            /* Another engine's file may have so many levels that no further unfinished merge fits its record. */
+            /* Another engine's file may have so many levels that no further unfinished merge fits
+            ** its record. */
             bool crowded = merge_policy_segments(&work->next) > SEGMENTS_MAX;
             if (!choice.resume) {
                 rc = set_up(work, choice.first, choice.count);

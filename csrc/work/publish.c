@@ -71,7 +71,7 @@ int work_publish(struct work *work, struct shm *shm) {
     return LSM_OK;
 }
 
-/* --------------------------------------------------------------------------------------- levels -- */
+/* ----------------------------------------------------------------------------------- levels -- */
 
 int work_insert_level(struct work *work, uint32_t index, const struct level *level) {
     struct snapshot *next = &work->next;

@@ -1,13 +1,13 @@
 /*
-** work_internal.h — what the files of this room share: inputs of a writing merge, the run of a merge,
-** free blocks.
+** work_internal.h — what the files of this room share: inputs of a writing merge, the run of a
+** merge, free blocks.
 */
 #ifndef LSM_WORK_INTERNAL_H
 #define LSM_WORK_INTERNAL_H
 
 #include "work/work.h"
 
-/* ------------------------------------------------------------------------------------- inputs -- */
+/* ----------------------------------------------------------------------------------- inputs -- */
 
 enum input_kind { INPUT_TREE, INPUT_SEGMENT, INPUT_INDEX, INPUT_FREELIST };
 
@@ -56,7 +56,7 @@ static inline int merge_item_compare(const struct merge_item *a, const struct me
     return key_compare(a->key, b->key);
 }
 
-/* -------------------------------------------------------------------------------------- rules -- */
+/* ------------------------------------------------------------------------------------ rules -- */
 
 /* What one input says about the smallest key. */
 struct key_vote {
@@ -65,12 +65,12 @@ struct key_vote {
 };
 #define VOTE_NONE UINT32_MAX
 
-/* All votes (newest first) made one record. `owner` = index of the vote whose value counts, VOTE_NONE = no
-** value. Returns flags of the record to write, 0 = none. Pure. */
+/* All votes (newest first) made one record. `owner` = index of the vote whose value counts,
+** VOTE_NONE = no value. Returns flags of the record to write, 0 = none. Pure. */
 uint8_t merge_record_flags(const struct key_vote *votes, uint32_t count, bool oldest,
                            uint32_t *owner);
 
-/* -------------------------------------------------------------------------------- a merge run -- */
+/* ------------------------------------------------------------------------------ a merge run -- */
 
 struct merge_run {
     struct work *work;
@@ -83,12 +83,11 @@ struct merge_run {
     uint32_t pointer_item;      /* supplies cascade pointers, VOTE_NONE = none */
     uint64_t current_pointer;
     bool oldest;                /* nothing below: deletes and separators are dropped */
-    bool want_index;            /* hold the first page's last record back so that two pages result */
+    bool want_index;            /* hold the first page's last record back: two pages result */
     struct segment_writer *writer;
     struct run_builder *builder; /* listens to the writer; NULL = nobody does */
     uint64_t user_records;      /* written, separators included */
     bool may_stop;              /* the last record written is more than a separator */
-    bool in_range;              /* and begins a range, or goes on with one */
     uint32_t quota;             /* data pages; a run may stop when it has filled so many */
     uint32_t page_used;         /* about so many bytes of the last one are used */
     bool holding;               /* a record waits to be written */
@@ -105,15 +104,16 @@ struct merge_item *merge_run_add(struct merge_run *run);
 /* Let a builder (taken, may be NULL) hear what the writer writes; and have it back. */
 void merge_run_listen(struct merge_run *run, struct run_builder *builder);
 struct run_builder *merge_run_take_builder(struct merge_run *run);
-/* Until the inputs are exhausted, or `quota` data pages are full and the last record written is more than a
-** separator: engines that meet an output of separators only, or ending in some, do not find what follows. */
+/* Until the inputs are exhausted, or `quota` data pages are full and the last record written is
+** more than a separator: engines that meet an output of separators only, or ending in some, do not
+** find what follows. */
 LSM_MUST_USE int merge_run_go(struct merge_run *run, uint32_t quota, bool *exhausted);
 /* Write what is held back: nothing follows in this slice. */
 LSM_MUST_USE int merge_run_settle(struct merge_run *run);
 /* Input with the smallest key, VOTE_NONE when all are exhausted. */
 uint32_t merge_run_smallest(const struct merge_run *run);
 
-/* ------------------------------------------------------------------------------------- blocks -- */
+/* ----------------------------------------------------------------------------------- blocks -- */
 
 void work_block_source(struct work *work, struct block_source *source);
 /* A block is reusable if the snapshot that needed it last is older than this. */
@@ -123,11 +123,12 @@ LSM_MUST_USE int work_free_block(struct work *work, uint32_t block_no);
 /* The same for the blocks of a chain from `block_no` to the one before `stop`. */
 LSM_MUST_USE int work_free_chain(struct work *work, uint32_t block_no, uint32_t stop,
                                  const struct redirects *redirects);
-/* Free the blocks of a segment that no segment of `next` starts or ends on. It must no longer be listed in
-** `next`. */
+/* Free the blocks of a segment that no segment of `next` starts or ends on. It must no longer be
+** listed in `next`. */
 LSM_MUST_USE int work_free_segment(struct work *work, const struct segment *segment,
                                    const struct redirects *redirects);
-/* Take an append point for a new run; blocks holding the end of one of `inputs` are avoided. 0 = none. */
+/* Take an append point for a new run; blocks holding the end of one of `inputs` are avoided. 0 =
+** none. */
 uint64_t work_take_append_point(struct work *work, const struct segment *inputs, uint32_t count);
 void work_put_append_point(struct work *work, uint64_t page_no);
 LSM_MUST_USE int freelist_set(lsm_env *env, struct freelist *freelist, uint32_t block_no,
@@ -135,7 +136,7 @@ LSM_MUST_USE int freelist_set(lsm_env *env, struct freelist *freelist, uint32_t 
 LSM_MUST_USE int work_note_block(struct work *work, uint32_t block_no, int64_t snapshot_id);
 void work_forget_candidates(struct work *work);
 
-/* ------------------------------------------------------------------------------------- levels -- */
+/* ----------------------------------------------------------------------------------- levels -- */
 
 LSM_MUST_USE int work_insert_level(struct work *work, uint32_t index, const struct level *level);
 void work_remove_level(struct work *work, uint32_t index); /* releases it */
@@ -145,7 +146,7 @@ const struct redirects *work_redirects(const struct snapshot *snapshot, uint32_t
 struct segment_view work_view(struct work *work, const struct segment *segment,
                               const struct redirects *redirects);
 
-/* ------------------------------------------------------------------------------------- policy -- */
+/* ----------------------------------------------------------------------------------- policy -- */
 
 struct merge_choice {
     uint32_t first;   /* level index */
@@ -156,18 +157,19 @@ struct merge_choice merge_policy_select(const struct snapshot *snapshot, uint32_
                                         uint32_t automerge, bool make_room);
 uint32_t merge_policy_segments(const struct snapshot *snapshot);
 
-/* ---------------------------------------------------------------------------------- releasing -- */
+/* -------------------------------------------------------------------------------- releasing -- */
 
 /* After an unfinished slice: the inputs of the level give up what lies before the split key. */
 LSM_MUST_USE int merge_release_inputs(struct work *work, uint32_t level_index, enum topic topic,
                                       struct slice split_key);
 
-/* ---------------------------------------------------------------------------------- shrinking -- */
+/* -------------------------------------------------------------------------------- shrinking -- */
 
-/* Move the highest block of the only segment of a compact database down. *pages = work done, 0 = nothing
-** to do. */
+/* Move the highest block of the only segment of a compact database down. *pages = work done, 0 =
+** nothing to do. */
 LSM_MUST_USE int work_move_block(struct work *work, uint32_t *pages);
-/* Delete the free-list-only levels of a compact database, if their content fits the snapshot's entries. */
+/* Delete the free-list-only levels of a compact database, if their content fits the snapshot's
+** entries. */
 LSM_MUST_USE int work_fold_freelist(struct work *work, bool *folded);
 
 #endif

@@ -235,12 +235,20 @@ class History:
         self.seen["%s: compared" % name] += 1
         for kind in wrong:
             bad = [i for i, (a, b) in enumerate(zip(answers[kind], right[kind])) if a != b]
-            self.seen["%s: wrong %s" % (name, kind)] += 1
+            known = kind == "GE" and self.range_starts(path).issuperset(self.asked[i] for i in bad)
+            self.seen["%s: wrong %s%s" % (name, kind, " at the start of a range" if known else "")] += 1
             if name == "ours":
                 raise Failure("our %s is wrong, first at %s: %r for %r (%d for %d)" % (
                     kind, bad[:1], answers[kind][bad[0]][:50] if bad else None,
                     right[kind][bad[0]][:50] if bad else None, len(answers[kind]), len(right[kind])))
         return not wrong
+
+    def range_starts(self, path):
+        """Keys of records in the file that begin a range and have no value."""
+        db = self.dump.open_database(path)
+        runs = [run for level in db.ckpt.levels for run in [level.lhs] + list(level.rhs)]
+        return {bytes(record.key) for run in runs for record in db.records(run)
+                if record.type & 1 and not record.type & 8}
 
     def oracle(self, path, right, what):
         db = self.dump.open_database(path)

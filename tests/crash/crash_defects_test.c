@@ -1,5 +1,6 @@
 /*
-** crash_defects_test.c — one test for each way in which an engine of this kind is known to lose commits.
+** crash_defects_test.c — one test for each way in which an engine of this kind is known to lose
+** commits.
 **
 ** The numbers are those of the list of defects that the engine must not have.
 */
@@ -57,8 +58,8 @@ static int size_of(lsm_db *db, const char *key) {
 static void structure(lsm_db *db, lsm_i64 regions[6]) {
     char *text = NULL;
     CHECK_OK(lsm_info(db, LSM_INFO_LOG_STRUCTURE, &text));
-    CHECK_EQ_INT(sscanf(text, "%lld %lld %lld %lld %lld %lld", &regions[0], &regions[1], &regions[2],
-                        &regions[3], &regions[4], &regions[5]),
+    CHECK_EQ_INT(sscanf(text, "%lld %lld %lld %lld %lld %lld", &regions[0], &regions[1],
+                        &regions[2], &regions[3], &regions[4], &regions[5]),
                  6);
     lsm_free(lsm_get_env(db), text);
 }
@@ -69,7 +70,8 @@ static void flush_and_checkpoint(lsm_db *db) {
 }
 
 /* What a new process, or a restarted machine, finds; the caller closes and frees. */
-static struct crash_disk *survivor_of(struct crash_disk *of, enum crash_policy policy, lsm_db **db) {
+static struct crash_disk *survivor_of(struct crash_disk *of, enum crash_policy policy,
+                                      lsm_db **db) {
     struct crash_disk *survivor = crash_disk_power_cut(of, policy, test_random());
     *db = open_on(survivor, LSM_SAFETY_FULL);
     return survivor;
@@ -81,15 +83,18 @@ static void done_with(struct crash_disk *survivor, lsm_db *db) {
     crash_disk_free(survivor);
 }
 
-/* A log whose next transaction goes back to its beginning. */
+/* A log whose next transaction goes back to its beginning; one commit behind the checkpoint stays
+** in region 0. */
 static lsm_db *log_about_to_wrap(int safety) {
     lsm_db *db = open_on(disk, safety);
     for (int i = 0; i < 9; i++) {
         char key[2] = {(char)('A' + i), 0};
         CHECK_OK(put_sized(db, key, 20000));
+        if (i == 0) CHECK_OK(lsm_flush(db)); /* a level to merge */
     }
-    flush_and_checkpoint(db);
+    CHECK_OK(lsm_flush(db));
     CHECK_OK(put(db, "pending", "of region 2"));
+    CHECK_OK(lsm_checkpoint(db, NULL));
     return db;
 }
 
@@ -107,8 +112,43 @@ TEST(DF_3_what_is_committed_after_flush_and_checkpoint_is_found_again) {
         CHECK_EQ_INT(size_of(again, "a"), 1);
         CHECK_EQ_INT(size_of(again, "b"), 2);
         done_with(survivor, again);
+        /* And the log in front of the flush is needed for nothing. */
+        survivor = crash_disk_power_cut(disk, CRASH_KEEP_ALL, 1);
+        crash_disk_damage(survivor, LOG_PATH, 0, "\xff\xff\xff\xff", 4);
+        again = open_on(survivor, LSM_SAFETY_FULL);
+        CHECK_EQ_INT(size_of(again, "a"), 1);
+        CHECK_EQ_INT(size_of(again, "b"), 2);
+        done_with(survivor, again);
         done_with(disk, db);
     }
+}
+
+/* A checkpoint that is newer than the wrap, but older than the end of region 0, must keep the rest
+** of region 0. */
+TEST(region_0_is_given_up_only_as_far_as_the_checkpoint_goes) {
+    struct crash_disk *survivor;
+    lsm_i64 regions[6];
+    lsm_db *db, *again;
+    int written = 0;
+
+    disk = crash_disk_new();
+    db = log_about_to_wrap(LSM_SAFETY_NORMAL);
+    CHECK_OK(put(db, "wrapped", "1"));
+    structure(db, regions);
+    CHECK(regions[0] >= 131072 && regions[5] > 0);
+    CHECK_OK(lsm_work(db, 2, -1, &written)); /* a newer snapshot with the same position */
+    CHECK(written > 0);
+    CHECK_OK(lsm_checkpoint(db, &written));
+    CHECK(written > 0);
+    CHECK_OK(put(db, "next", "22"));
+    for (int i = 0; i < 12; i++) CHECK_OK(put_sized(db, "large", 20000)); /* up to it and beyond */
+    survivor = survivor_of(disk, CRASH_KEEP_ALL, &again);
+    CHECK_EQ_INT(size_of(again, "pending"), 11);
+    CHECK_EQ_INT(size_of(again, "wrapped"), 1);
+    CHECK_EQ_INT(size_of(again, "next"), 2);
+    CHECK_EQ_INT(size_of(again, "large"), 20000);
+    done_with(survivor, again);
+    done_with(disk, db);
 }
 
 /* The log survives, cut anywhere, although the last close has deleted it. */
@@ -152,6 +192,7 @@ TEST(DF_5_rolling_back_the_transaction_that_wrapped_the_log_loses_nothing) {
         disk = crash_disk_new();
         db = log_about_to_wrap(safety);
         structure(db, before);
+        CHECK_EQ_INT(before[1], 0); /* not yet */
         CHECK_OK(lsm_begin(db, 1));
         CHECK_OK(put_sized(db, "undone", 40000));
         CHECK_OK(put_sized(db, "undone too", 40000));
@@ -262,7 +303,8 @@ TEST(DF_8_a_commit_whose_log_write_fails_leaves_nothing_to_be_seen) {
     done_with(disk, db);
 }
 
-/* The system has dropped what the failed sync should have written: pages of earlier commits, too. */
+/* The system has dropped what the failed sync should have written: pages of earlier commits, too.
+** */
 TEST(after_a_failed_log_sync_no_commit_at_full_is_acknowledged_that_could_be_lost) {
     for (int policy = CRASH_LOSE_ALL; policy <= CRASH_RANDOM; policy++) {
         struct crash_disk *survivor;
@@ -311,7 +353,8 @@ TEST(while_the_log_cannot_be_made_good_commits_at_full_return_the_error_of_the_s
     crash_disk_free(disk);
 }
 
-/* The pages of a segment were lost by a failed sync; a checkpoint that names them must never be made. */
+/* The pages of a segment were lost by a failed sync; a checkpoint that names them must never be
+** made. */
 TEST(after_a_failed_sync_of_the_file_no_checkpoint_is_made_and_the_log_keeps_everything) {
     for (int nth = 1; nth <= 2; nth++) {
         struct crash_disk *survivor;

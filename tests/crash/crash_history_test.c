@@ -1,15 +1,14 @@
 /*
 ** crash_history_test.c — the power fails, or the process dies, at every step of random histories.
 **
-** LSM_CRASH_STATES  survivors to look at per safety level (default 220; the long form uses 4000)
+** LSM_CRASH_STATES  survivors to look at per safety level (default 140; the long form uses 4000)
 */
 #include "support/crash_history.h"
 
-#define CALLS 40
 
 static int states_wanted(void) {
     const char *text = getenv("LSM_CRASH_STATES");
-    return text && *text ? atoi(text) : 220;
+    return text && *text ? atoi(text) : 140;
 }
 
 /* Life goes on after a survivor came up: what it now promises survives, too. */
@@ -66,7 +65,8 @@ static void look_at(struct crash_disk *disk, enum crash_policy policy, uint64_t 
     crash_disk_free(survivor);
 }
 
-/* Only the process died. The next one builds on what is not on the disk yet; then the power fails, too. */
+/* Only the process died. The next one builds on what is not on the disk yet; then the power fails,
+** too. */
 static void die_twice(struct crash_disk *disk, uint64_t seed) {
     struct crash_disk *survivor;
     struct model_state state;
@@ -104,9 +104,10 @@ static void crash_everywhere(enum history_safety safety) {
         uint64_t next_seed = test_random();
         struct crash_disk *disk = crash_disk_new();
         uint64_t steps, stride, first;
+        int calls = test_random_below(3) == 0 ? 120 : 40;
 
-        TEST_NOTE("history %" PRIu64 ", whole", seed);
-        history_run(disk, safety, seed, CALLS);
+        TEST_NOTE("history %" PRIu64 " of %d calls, whole", seed, calls);
+        history_run(disk, safety, seed, calls);
         steps = crash_disk_steps(disk);
         crash_disk_free(disk);
         test_state.random_state = next_seed;
@@ -115,8 +116,8 @@ static void crash_everywhere(enum history_safety safety) {
         for (uint64_t step = first; step <= steps && seen < wanted; step += stride) {
             disk = crash_disk_new();
             crash_disk_stop_at(disk, step);
-            TEST_NOTE("history %" PRIu64 ", step %" PRIu64, seed, step);
-            history_run(disk, safety, seed, CALLS);
+            TEST_NOTE("history %" PRIu64 " of %d calls, step %" PRIu64, seed, calls, step);
+            history_run(disk, safety, seed, calls);
             for (int policy = CRASH_LOSE_ALL; policy <= CRASH_RANDOM; policy++) {
                 TEST_NOTE("history %" PRIu64 ", step %" PRIu64 " of %" PRIu64 ", policy %d", seed,
                           step, steps, policy);

@@ -1,11 +1,13 @@
 /*
 ** failure_injection_test.c — each call of each kind fails in turn, and life goes on.
 **
-** A mixed workload runs on a simulated disk. Then again, once for each allocation, read, write, sync, open, lock and so
-** on, with that one failing: once only, or from then on. What was acknowledged stays, what failed has no effect or,
-** where the interface says so, its whole effect; nothing leaks; the connection works on; the next open finds it all.
+** A mixed workload runs on a simulated disk. Then again, once for each allocation, read, write,
+** sync, open, lock and so on, with that one failing: once only, or from then on. What was
+** acknowledged stays, what failed has no effect or, where the interface says so, its whole effect;
+** nothing leaks; the connection works on; the next open finds it all.
 **
-** LSM_FAIL_STRIDE   try every n-th call only (default: such that the test takes some seconds; 1 = all)
+** LSM_FAIL_STRIDE   try every n-th call only (default: such that the test takes some seconds; 1 =
+** all)
 */
 #include "support/api_model.h"
 #include "support/crash_disk.h"
@@ -50,8 +52,8 @@ static int open_database(void) {
     return lsm_open(run.db, PATH);
 }
 
-/* The content is as acknowledged, or (if not NULL) as after the commit that returned an error: work that follows a
-** commit may fail, and then it is committed all the same. */
+/* The content is as acknowledged, or (if not NULL) as after the commit that returned an error: work
+** that follows a commit may fail, and then it is committed all the same. */
 static void settle(const struct model_state *maybe) {
     struct model_state found;
     int rc;
@@ -64,10 +66,12 @@ static void settle(const struct model_state *maybe) {
     }
 }
 
-/* A failing call while a failure is due; the failure itself is over afterwards unless it is for ever. */
+/* A failing call while a failure is due; the failure itself is over afterwards unless it is for
+** ever. */
 static bool ok(int rc) {
     CHECK_MSG(rc == LSM_OK || run.failing, "a call returned %d without a cause", rc);
-    CHECK_MSG(rc != LSM_MISUSE && rc != LSM_CORRUPT && rc != LSM_MISMATCH, "a call returned %d", rc);
+    CHECK_MSG(rc != LSM_MISUSE && rc != LSM_CORRUPT && rc != LSM_MISMATCH, "a call returned %d",
+              rc);
     return rc == LSM_OK;
 }
 
@@ -133,7 +137,8 @@ static void one_scan(void) {
         return;
     }
     rc = test_random_below(2) ? lsm_csr_first(cursor)
-                              : lsm_csr_seek(cursor, model.bytes[key], model.size[key], LSM_SEEK_GE);
+                              : lsm_csr_seek(cursor, model.bytes[key], model.size[key],
+                                             LSM_SEEK_GE);
     for (int i = 0; i < 8 && ok(rc) && lsm_csr_valid(cursor); i++) {
         const void *bytes;
         int size;
@@ -254,8 +259,8 @@ static void fail_each(enum crash_call kind, int code, int default_runs) {
     stride = (uint64_t)number_from("LSM_FAIL_STRIDE", (int)stride);
     for (uint64_t n = 1 + seed % stride; n <= calls; n += stride) {
         for (int for_ever = 0; for_ever <= 1; for_ever++) {
-            TEST_NOTE("kind %d, call %d of %d, %s, workload %" PRIu64, (int)kind, (int)n, (int)calls,
-                      for_ever ? "for ever" : "once", seed);
+            TEST_NOTE("kind %d, call %d of %d, %s, workload %" PRIu64, (int)kind, (int)n,
+                      (int)calls, for_ever ? "for ever" : "once", seed);
             start();
             run.failing = true;
             run.kind = kind;

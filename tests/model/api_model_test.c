@@ -1,5 +1,6 @@
 /*
-** api_model_test.c — random use of lsm.h by up to three connections, against a sorted map with versions.
+** api_model_test.c — random use of lsm.h by up to three connections, against a sorted map with
+** versions.
 **
 ** LSM_MODEL_STEPS   calls per history (default 1500)
 ** LSM_MODEL_ROUNDS  histories (default 12)
@@ -75,7 +76,8 @@ static void open_connection(struct connection *connection) {
 }
 
 static struct model_state *view_of(struct connection *connection) {
-    return connection->cursor_count > 0 || connection->levels > 0 ? &connection->view : &world.latest;
+    bool own = connection->cursor_count > 0 || connection->levels > 0;
+    return own ? &connection->view : &world.latest;
 }
 
 static void start_reading(struct connection *connection) {
@@ -135,7 +137,9 @@ static void write_something(struct connection *connection) {
     } else if (dice < 8) {
         rc = lsm_delete(connection->handle, model.bytes[low], model.size[low]);
     } else {
-        if (high > low + 20 && test_random_below(4) != 0) high = low + 1 + (int)test_random_below(20);
+        if (high > low + 20 && test_random_below(4) != 0) {
+            high = low + 1 + (int)test_random_below(20);
+        }
         rc = lsm_delete_range(connection->handle, model.bytes[low], model.size[low],
                               model.bytes[high], model.size[high]);
         if (low >= high) {
@@ -326,7 +330,10 @@ static void maintain(struct connection *connection) {
     switch (test_random_below(4)) {
     case 0:
         rc = lsm_flush(connection->handle);
-        CHECK_RC(rc, connection->read_only ? LSM_READONLY : misuse ? LSM_MISUSE : busy ? LSM_BUSY : LSM_OK);
+        CHECK_RC(rc, connection->read_only ? LSM_READONLY
+                     : misuse              ? LSM_MISUSE
+                     : busy                ? LSM_BUSY
+                                           : LSM_OK);
         if (rc == LSM_OK) published(connection, false);
         break;
     case 1:
@@ -363,7 +370,8 @@ static void close_everything(void) {
     world.writer = -1;
 }
 
-/* Without a read-write connection a read-only one would recover from the files: that is another test. */
+/* Without a read-write connection a read-only one would recover from the files: that is another
+** test. */
 static bool is_last_writer(const struct connection *connection) {
     int writers = 0, readers = 0;
     for (int i = 0; i < CONNECTIONS; i++) {

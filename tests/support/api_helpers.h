@@ -88,4 +88,11 @@ TEST_HELPER long long size_of_file(const char *name) {
     return stat(name, &status) == 0 ? (long long)status.st_size : -1;
 }
 
+TEST_HELPER void write_file(const char *name, const void *data, size_t size) {
+    FILE *file = fopen(name, "wb");
+    CHECK(file != NULL);
+    CHECK_EQ_UINT(fwrite(data, 1, size, file), size);
+    fclose(file);
+}
+
 #endif

@@ -1,12 +1,12 @@
 /*
 ** api_model.h — what a database should contain, for tests that go through lsm.h.
 **
-** A universe of keys is made once per test: sorted, distinct, of many lengths, the empty key among them. A state
-** says for each of them which value it has, by number; 0 = the key is absent. Values are made from their numbers,
-** so a state is a small array and a history is an array of states.
+** A universe of keys is made once per test: sorted, distinct, of many lengths, the empty key among
+** them. A state says for each of them which value it has, by number; 0 = the key is absent. Values
+** are made from their numbers, so a state is a small array and a history is an array of states.
 **
-** model_expect compares a connection's whole view with a state: scans both ways, point reads, and seeks at every
-** key of the universe.
+** model_expect compares a connection's whole view with a state: scans both ways, point reads, and
+** seeks at every key of the universe.
 */
 #ifndef LSM_SUPPORT_API_MODEL_H
 #define LSM_SUPPORT_API_MODEL_H
@@ -128,7 +128,8 @@ TEST_HELPER void model_delete_range(struct model_state *state, int low, int high
     for (int i = low + 1; i < high; i++) state->value[i] = 0;
 }
 
-/* The cursor stands on `key` (outside 0..MODEL_KEYS-1: on nothing) and, if `value`, shows that of the state. */
+/* The cursor stands on `key` (outside 0..MODEL_KEYS-1: on nothing) and, if `value`, shows that of
+** the state. */
 TEST_HELPER void model_expect_at(lsm_cursor *cursor, const struct model_state *state, int key,
                                  bool with_value) {
     const void *bytes = NULL;
@@ -195,7 +196,8 @@ TEST_HELPER void model_expect(lsm_db *db, const struct model_state *state) {
     CHECK_OK(lsm_csr_close(cursor));
 }
 
-/* Read a connection's whole view. False if it cannot be read (*rc tells) or is no state of this universe. */
+/* Read a connection's whole view. False if it cannot be read (*rc tells) or is no state of this
+** universe. */
 TEST_HELPER bool model_read(lsm_db *db, struct model_state *state, int *rc) {
     lsm_cursor *cursor = NULL;
     bool known = true;

@@ -1,16 +1,18 @@
 /*
-** crash_history.h — one random history of a database on a simulated disk, repeatable, with a record of what was
-** promised at each moment.
+** crash_history.h — one random history of a database on a simulated disk, repeatable, with a record
+** of what was promised at each moment.
 **
-** history_run performs the same calls for the same seed, as long as no call fails. Run it once to count the steps of
-** the disk; then again with the disk dying at each of them, and ask history_judge whether what a survivor
-** contains was allowed.
+** history_run performs the same calls for the same seed, as long as no call fails. Run it once to
+** count the steps of the disk; then again with the disk dying at each of them, and ask
+** history_judge whether what a survivor contains was allowed.
 **
-** PROMISES    state[0] is the empty database, state[i] the content after the i-th commit that was tried.
+** PROMISES    state[0] is the empty database, state[i] the content after the i-th commit that was
+**             tried.
 **               acknowledged   the last commit that returned LSM_OK
 **               durable        the last one that must survive a loss of power: acknowledged at
 **                              FULL, or covered by a checkpoint
-**             A survivor of process death has one of acknowledged..tried, one of a power cut durable..tried.
+**             A survivor of process death has one of acknowledged..tried, one of a power cut
+**             durable..tried.
 */
 #ifndef LSM_SUPPORT_CRASH_HISTORY_H
 #define LSM_SUPPORT_CRASH_HISTORY_H
@@ -219,7 +221,8 @@ TEST_HELPER void history_run(struct crash_disk *disk, enum history_safety safety
     CHECK_EQ_UINT(crash_disk_open_files(disk), 0);
 }
 
-/* The state with which a survivor comes up, -1 = none that is allowed. `db` is open on it afterwards. */
+/* The state with which a survivor comes up, -1 = none that is allowed. `db` is open on it
+** afterwards. */
 TEST_HELPER int history_judge(struct crash_disk *survivor, int lowest, lsm_db **db) {
     struct model_state found;
     int rc;

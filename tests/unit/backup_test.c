@@ -1,5 +1,6 @@
 /*
-** backup_test.c — a copy of a live database is complete and compact, of one version, or it is not there at all.
+** backup_test.c — a copy of a live database is complete and compact, of one version, or it is not
+** there at all.
 */
 #include "base/bytes.h"
 #include "db/db.h"
@@ -26,7 +27,8 @@ static void insert(lsm_db *db, uint32_t from, uint32_t to, const char *value, in
 }
 
 /* Keys from..to-1 are there, all with this value, and no others. */
-static void check_content(lsm_db *db, uint32_t from, uint32_t to, const char *value, int value_size) {
+static void check_content(lsm_db *db, uint32_t from, uint32_t to, const char *value,
+                          int value_size) {
     lsm_cursor *cursor = NULL;
     const void *bytes = NULL;
     char key[16];
@@ -291,7 +293,8 @@ TEST(an_existing_file_is_refused_and_untouched_unless_it_may_be_overwritten) {
 }
 
 TEST(a_file_that_is_open_is_never_overwritten) {
-    const char *path = test_path("copy"), *source = test_path("source"), *link_path = test_path("link");
+    const char *path = test_path("copy"), *source = test_path("source");
+    const char *link_path = test_path("link");
     lsm_db *db = new_db(NULL), *other = new_db(NULL);
     struct db_backup *backup = NULL;
 
@@ -340,7 +343,9 @@ TEST(a_copy_ended_early_is_deleted) {
     for (int steps = 0; steps < 3; steps++) {
         CHECK_OK(db_backup_new(db, path, false, &backup));
         CHECK(exists(path));
-        for (int i = 0; i < steps; i++) CHECK_OK(db_backup_step(backup, 10, &done, &total, &finished));
+        for (int i = 0; i < steps; i++) {
+            CHECK_OK(db_backup_step(backup, 10, &done, &total, &finished));
+        }
         CHECK(!finished);
         db_backup_free(backup);
         CHECK(!exists(path));
@@ -397,7 +402,9 @@ TEST(every_failed_call_deletes_the_target_and_leaves_nothing_behind) {
                 while (rc == LSM_OK && !finished) {
                     rc = db_backup_step(backup, 40, &done, &total, &finished);
                 }
-                if (rc != LSM_OK) CHECK_RC(db_backup_step(backup, 40, &done, &total, &finished), rc);
+                if (rc != LSM_OK) {
+                    CHECK_RC(db_backup_step(backup, 40, &done, &total, &finished), rc);
+                }
             }
             CHECK_MSG(rc == LSM_OK || rc == codes[kind], "returned %d", rc);
             if (m.fail_kind >= 0) CHECK(rc == LSM_OK); /* it was never reached */

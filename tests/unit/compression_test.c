@@ -1,6 +1,6 @@
 /*
-** compression_test.c — compression functions through the whole engine: who has them, when they are asked for, and
-** that what they packed is read, merged and reopened like any other content.
+** compression_test.c — compression functions through the whole engine: who has them, when they are
+** asked for, and that what they packed is read, merged and reopened like any other content.
 */
 #include "support/history.h"
 #include "support/toy_codecs.h"
@@ -368,8 +368,8 @@ TEST(a_large_packed_file_with_id_1_and_pages_in_front_is_corrupt_without_functio
     int page_size = 256, block_kb = 64, rc;
     char value[9000];
 
-    /* More blocks than a block has pages, then all content in the first ones: the offsets of its pages are also
-    ** numbers of plain pages that exist. */
+    /* More blocks than a block has pages, then all content in the first ones: the offsets of its
+    ** pages are also numbers of plain pages that exist. */
     codec.iId = 1;
     CHECK_OK(lsm_close(db));
     db = new_db(&codec);

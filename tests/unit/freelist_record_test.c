@@ -1,6 +1,6 @@
 /*
-** freelist_record_test.c — free-list entries as system records: the examples of the format, byte for byte,
-** and the reverse: the records, read as a run is read, say what the entries said.
+** freelist_record_test.c — free-list entries as system records: the examples of the format, byte
+** for byte, and the reverse: the records, read as a run is read, say what the entries said.
 */
 #include "support/test.h"
 
@@ -130,7 +130,8 @@ TEST(two_ranges_with_one_block_between_share_a_bound) {
     entries_end(&e);
 }
 
-/* Random entries over a random older list: records above it, read as any run, give the same as the entries. */
+/* Random entries over a random older list: records above it, read as any run, give the same as the
+** entries. */
 TEST(records_say_what_the_entries_said) {
     enum { BLOCKS = 40 };
 

@@ -1,9 +1,10 @@
 /*
-** info_test.c — lsm_work, lsm_flush, lsm_checkpoint and lsm_info: what they report, and the work hook.
+** info_test.c — lsm_work, lsm_flush, lsm_checkpoint and lsm_info: what they report, and the work
+** hook.
 */
 #include "support/api_helpers.h"
 
-/* -------------------------------------------------------------------------------- maintenance -- */
+/* ------------------------------------------------------------------------------- maintenance -- */
 
 TEST(work_flush_and_checkpoint_report_what_they_did) {
     lsm_db *db = open_database();
@@ -78,7 +79,8 @@ static int hook_calls;
 static void count_hook(lsm_db *db, void *context) {
     char *text = NULL;
     CHECK(context == &hook_calls);
-    CHECK_OK(lsm_info(db, LSM_INFO_DB_STRUCTURE, &text)); /* allowed here, describes the worker's state */
+    /* Allowed here; describes the state of the work under way. */
+    CHECK_OK(lsm_info(db, LSM_INFO_DB_STRUCTURE, &text));
     CHECK(text != NULL);
     lsm_free(lsm_get_env(db), text);
     hook_calls++;
@@ -134,7 +136,7 @@ TEST(without_autowork_the_hook_tells_of_each_commit_over_the_limit) {
     CHECK_OK(lsm_close(db));
 }
 
-/* ----------------------------------------------------------------------------------------- info -- */
+/* -------------------------------------------------------------------------------------- info -- */
 
 TEST(info_formats_and_misuse) {
     lsm_db *db = open_database();

@@ -1,5 +1,6 @@
 /*
-** lsm_cursor_api_test.c — lsm.h as its callers meet it: what can be written, what cursors show and allow.
+** lsm_cursor_api_test.c — lsm.h as its callers meet it: what can be written, what cursors show and
+** allow.
 */
 #include "support/api_helpers.h"
 
@@ -109,8 +110,9 @@ TEST(which_steps_follow_which_positioning) {
         {LSM_SEEK_LEFAST, false, false},
     };
 
-    for (int where = 0; where < 3; where++) { /* in memory, in the file, beyond the last key */
+    for (int where = 0; where < 3; where++) { /* in memory, in the file, between two keys there */
         lsm_db *db = open_database();
+        bool beyond = where == 2;
         CHECK_OK(put(db, "a", "1"));
         CHECK_OK(put(db, "b", "2"));
         CHECK_OK(put(db, "c", "3"));
@@ -130,9 +132,11 @@ TEST(which_steps_follow_which_positioning) {
             CHECK(bytes == NULL && size == 0);
             if (table[i].seek == 10) CHECK_OK(lsm_csr_first(cursor));
             else if (table[i].seek == 11) CHECK_OK(lsm_csr_last(cursor));
-            else if (table[i].seek != 12) CHECK_OK(lsm_csr_seek(cursor, where == 2 ? "bb" : "b", where == 2 ? 2 : 1, table[i].seek));
+            else if (table[i].seek != 12) {
+                CHECK_OK(lsm_csr_seek(cursor, "bb", beyond ? 2 : 1, table[i].seek));
+            }
             valid = lsm_csr_valid(cursor);
-            CHECK_EQ_INT(valid, table[i].seek != 12 && !(where == 2 && table[i].seek == LSM_SEEK_EQ));
+            CHECK_EQ_INT(valid, table[i].seek != 12 && !(beyond && table[i].seek == LSM_SEEK_EQ));
             /* The forbidden step changes nothing. */
             if (!table[i].next) CHECK_RC(lsm_csr_next(cursor), LSM_MISUSE);
             if (!table[i].prev) CHECK_RC(lsm_csr_prev(cursor), LSM_MISUSE);
@@ -158,7 +162,8 @@ TEST(a_cursor_may_be_given_its_own_key_to_seek) {
     int size;
 
     for (int where = 0; where < 2; where++) {
-        static const int modes[] = {LSM_SEEK_EQ, LSM_SEEK_GE, LSM_SEEK_LE, LSM_SEEK_LEFAST, LSM_SEEK_EQ};
+        static const int modes[] = {LSM_SEEK_EQ, LSM_SEEK_GE, LSM_SEEK_LE, LSM_SEEK_LEFAST,
+                                    LSM_SEEK_EQ};
         CHECK_OK(put(db, "a key", "1"));
         if (where) CHECK_OK(lsm_flush(db));
         CHECK_OK(lsm_csr_open(db, &cursor));

@@ -54,6 +54,65 @@ TEST(a_child_is_seen_replaced_from_its_version_on) {
     CHECK_EQ_UINT(node_child(&node, 1, 5), 20);
 }
 
+/* What node_search says, after the short way was asked as well: they never differ. */
+static uint32_t search(const struct memtree *tree, const char *key, bool *hit, bool *short_way) {
+    const uint32_t *entries = node_entries(tree, tree->root.root, true);
+    struct slice slice = slice_of(key);
+    uint32_t index = 9, quick = 9;
+
+    CHECK(node_search(tree, entries, slice, &index, hit));
+    *short_way = slice.size >= 8 && node_search_prefix(tree, entries, get_u64(slice.data), &quick);
+    if (*short_way) {
+        CHECK(!*hit);
+        CHECK_EQ_UINT(quick, index);
+    }
+    return index;
+}
+
+TEST(the_first_eight_bytes_decide_a_search_unless_some_entry_has_the_same_or_fewer) {
+    static const char *const stored[] = {"kkkkkkkk1", "kkkkkkkk2", "zzzzzzzzz"};
+    static const struct {
+        const char *key;
+        uint32_t below; /* how many of all three are less */
+        bool short_way;
+    } table[] = {
+        {"aaaaaaaaa", 0, true},  {"kkkkkkkk", 0, false}, {"kkkkkkkk1", 0, false},
+        {"kkkkkkkk11", 1, false}, {"kkkkkkkk3", 2, false}, {"kkkkkkkl", 2, true},
+        {"zzzzzzzz", 2, false},  {"zzzzzzzzzz", 3, false}, {"\xff\xff\xff\xff\xff\xff\xff\xff", 3, true},
+        {"short", 2, false},
+    };
+
+    for (uint32_t count = 1; count <= 3; count++) {
+        struct fixture f;
+        struct memtree tree;
+        bool hit, short_way;
+
+        fixture_open(&f, 1);
+        fixture_begin(&f);
+        for (uint32_t i = 0; i < count; i++) fixture_put(&f, stored[i], "v");
+        tree = fixture_live(&f);
+        CHECK_EQ_UINT(tree.root.height, 1);
+        for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+            uint32_t below = table[i].below < count ? table[i].below : count;
+            uint32_t first = entries_first(node_entries(&tree, tree.root.root, true));
+            TEST_NOTE("%u entries, %s", count, table[i].key);
+            CHECK_EQ_UINT(search(&tree, table[i].key, &hit, &short_way), first + below);
+            CHECK_EQ_INT(hit, count > below && strcmp(stored[below], table[i].key) == 0);
+            if (count == 3) CHECK_EQ_INT(short_way, table[i].short_way);
+        }
+        /* One short key among them, and the bytes no longer decide. */
+        if (count < 3) {
+            fixture_put(&f, "kk", "v");
+            tree = fixture_live(&f);
+            CHECK_EQ_UINT(search(&tree, "aaaaaaaaa", &hit, &short_way),
+                          entries_first(node_entries(&tree, tree.root.root, true)));
+            CHECK(!short_way);
+        }
+        fixture_publish(&f);
+        fixture_close(&f);
+    }
+}
+
 TEST(offsets_outside_the_bodies_of_chunks_give_no_address) {
     struct fixture f;
     struct memtree tree;

@@ -62,6 +62,30 @@ TEST(publishing_sets_the_checksum_in_both_copies_and_clears_the_writer_flag) {
     fixture_close(&f);
 }
 
+TEST(a_header_is_settled_while_both_copies_equal_it_and_no_writer_died) {
+    struct fixture f;
+    struct tree_header other;
+
+    fixture_open(&f, 1);
+    CHECK(shm_tree_settled(f.shm, &f.header));
+    other = f.header;
+    other.user_version++;
+    CHECK(!shm_tree_settled(f.shm, &other));
+    f.shm->header->writer_flag = 1;
+    CHECK(!shm_tree_settled(f.shm, &f.header));
+    f.shm->header->writer_flag = 0;
+    for (int copy = 1; copy <= 2; copy++) {
+        uint8_t *bytes = (uint8_t *)(copy == 1 ? &f.shm->header->tree1 : &f.shm->header->tree2);
+        for (size_t i = 0; i < 152; i++) {
+            bytes[i] ^= 1;
+            CHECK(!shm_tree_settled(f.shm, &f.header));
+            bytes[i] ^= 1;
+        }
+    }
+    CHECK(shm_tree_settled(f.shm, &f.header));
+    fixture_close(&f);
+}
+
 TEST(a_damaged_header_copy_is_passed_over_and_mended) {
     struct fixture f;
     struct tree_header loaded;

