@@ -28,6 +28,7 @@ struct bench_options {
 
 struct backend {
     const char *name;
+    const char *(*version)(void); /* NULL: not known here */
     void (*open)(const struct bench_options *options);
     void (*close)(void);
 

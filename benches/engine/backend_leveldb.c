@@ -21,6 +21,12 @@ static void check(char *error, const char *what) {
     if (error != NULL) bench_fail(what, error);
 }
 
+static const char *leveldb_back_version(void) {
+    static char text[32];
+    snprintf(text, sizeof text, "%d.%d", leveldb_major_version(), leveldb_minor_version());
+    return text;
+}
+
 static void leveldb_back_open(const struct bench_options *options) {
     char path[4096];
     char *error = NULL;
@@ -124,6 +130,7 @@ static void leveldb_back_current(struct bytes *key, struct bytes *value) {
 
 const struct backend backend = {
     .name = "leveldb",
+    .version = leveldb_back_version,
     .open = leveldb_back_open,
     .close = leveldb_back_close,
     .begin = leveldb_back_begin,

@@ -25,6 +25,10 @@ static MDB_val to_val(struct bytes bytes) {
     return (MDB_val){bytes.size, (void *)(size_t)bytes.data};
 }
 
+static const char *lmdb_version(void) {
+    return mdb_version(NULL, NULL, NULL);
+}
+
 static void lmdb_open(const struct bench_options *options) {
     unsigned flags = options->synced || options->defaults ? 0 : MDB_NOSYNC;
 
@@ -116,6 +120,7 @@ static void lmdb_current(struct bytes *key, struct bytes *value) {
 
 const struct backend backend = {
     .name = "lmdb",
+    .version = lmdb_version,
     .open = lmdb_open,
     .close = lmdb_close,
     .begin = lmdb_begin,

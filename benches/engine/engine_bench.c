@@ -323,6 +323,7 @@ int main(int argc, char **argv) {
     if (settings.records == 0 || settings.batch == 0) bench_fail("options", "records and batch are at least 1");
     if (settings.value_size >= RANDOM_BYTES) bench_fail("options", "value is below 65536");
     make_random_bytes();
+    if (backend.version) printf("{\"version\":\"%s\"}\n", backend.version());
 
     if (strcmp(group, "bulk") == 0) {
         bulk(&settings);

@@ -110,7 +110,11 @@ async function measure(engine, table, options) {
     });
     if (code !== 0) throw new Failure(`${engine.name} failed (code ${code}):\n${output}`);
     for (const line of output.split("\n").filter((text) => text.startsWith("{"))) {
-      const { measure: name, ...sample } = JSON.parse(line);
+      const { version, measure: name, ...sample } = JSON.parse(line);
+      if (version) {
+        engine.version = version;
+        continue;
+      }
       const byEngine = table.samples.get(name) ?? new Map();
       table.samples.set(name, byEngine);
       byEngine.set(engine.name, [...byEngine.get(engine.name) ?? [], sample]);
@@ -214,7 +218,7 @@ function save(options, engines, tables) {
   };
   mkdirSync(folder, { recursive: true });
   const path = join(folder, `engine-${date}.json`);
-  writeFileSync(path, `${JSON.stringify(result, roundNumber, 1)}\n`);
+  writeFileSync(path, `${JSON.stringify(result, roundNumber, 2)}\n`);
   console.log(`\nbenches/results/engine-${date}.json`);
 }
 

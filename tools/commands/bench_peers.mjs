@@ -21,7 +21,7 @@ const LSM1_VERSION = "0.7.3";
  * @property {string} program The driver with this engine's back end.
  * @property {string[]} words Options of the driver that belong to the engine.
  * @property {Record<string, string>} env
- * @property {string} version
+ * @property {string} version Empty until the program has told it.
  */
 
 /**
@@ -47,17 +47,10 @@ export async function ensureEngines(names, library) {
 const ENGINES = [
   { name: "ours", make: ours },
   { name: "lsm1", make: lsm1 },
-  { name: "lmdb", make: (cc) => peer(cc, "lmdb", "lmdb.h", "liblmdb-dev", LMDB_VERSION) },
+  { name: "lmdb", make: (cc) => peer(cc, "lmdb", "lmdb.h", "liblmdb-dev") },
   { name: "leveldb", make: (cc) => peer(cc, "leveldb", "leveldb/c.h", "libleveldb-dev") },
-  {
-    name: "rocksdb",
-    make: (cc) => peer(cc, "rocksdb", "rocksdb/c.h", "librocksdb-dev", ROCKSDB_VERSION),
-  },
+  { name: "rocksdb", make: (cc) => peer(cc, "rocksdb", "rocksdb/c.h", "librocksdb-dev") },
 ];
-
-/** What the preprocessor makes of a header's version macros. */
-const LMDB_VERSION = "#include <lmdb.h>\n= MDB_VERSION_MAJOR MDB_VERSION_MINOR MDB_VERSION_PATCH";
-const ROCKSDB_VERSION = "#include <rocksdb/version.h>\n= ROCKSDB_MAJOR ROCKSDB_MINOR ROCKSDB_PATCH";
 
 async function ours(compiler, given) {
   const library = given ? resolve(given) : (await ensureReady({ library: true })).library;
@@ -110,19 +103,12 @@ function pythonLibrary() {
   return path && existsSync(path) ? path : undefined;
 }
 
-async function peer(compiler, name, header, packageName, versionText) {
-  const probe = preprocess(compiler, `#include <${header}>`);
-  if (probe === undefined) return `no ${header} (Debian: ${packageName})`;
-  const version = versionText && /^= (.*)$/m.exec(preprocess(compiler, versionText) ?? "");
-  return {
-    program: await buildProgram(compiler, name, [`-l${name}`]),
-    version: version ? version[1].trim().replaceAll(" ", ".") : "",
-  };
-}
-
-function preprocess(compiler, text) {
-  const result = spawnSync(compiler, ["-E", "-x", "c", "-"], { input: text, encoding: "utf8" });
-  return result.status === 0 ? result.stdout : undefined;
+async function peer(compiler, name, header, packageName) {
+  const probe = { input: `#include <${header}>\n`, stdio: ["pipe", "ignore", "ignore"] };
+  if (spawnSync(compiler, ["-E", "-x", "c", "-"], probe).status !== 0) {
+    return `no ${header} (Debian: ${packageName})`;
+  }
+  return { program: await buildProgram(compiler, name, [`-l${name}`]), version: "" };
 }
 
 async function buildProgram(compiler, name, libraries) {
