@@ -34,6 +34,18 @@ static uint32_t chunk_end(uint32_t chunk) {
     return (chunk + 1) << SHM_CHUNK_SHIFT;
 }
 
+/* The header may have been found in a damaged region. */
+static int check_write_offset(struct memtree_writer *writer) {
+    uint32_t offset = writer->header.write_offset;
+    uint32_t here = chunk_being_filled(writer);
+
+    if (LSM_LIKELY(here > 0 && here < writer->header.chunk_count &&
+                   offset - (here << SHM_CHUNK_SHIFT) >= CHUNK_HEAD_SIZE)) {
+        return LSM_OK;
+    }
+    return error_corrupt(writer->error, offset, "memtree: impossible write offset");
+}
+
 /* Take the oldest chunk out of the list if nobody needs it: true and *out. */
 static bool chunk_recycle(struct memtree_writer *writer, uint32_t *out) {
     struct memtree view = writer_view(writer);
@@ -60,12 +72,12 @@ static int chunk_next(struct memtree_writer *writer) {
     uint32_t here = chunk_being_filled(writer);
     uint32_t chunk = 0;
     struct memtree view;
+    int rc;
 
-    if (here == 0 || here >= header->chunk_count) {
-        return error_corrupt(writer->error, header->write_offset, "memtree: impossible write offset");
-    }
+    rc = check_write_offset(writer);
+    if (rc != LSM_OK) return rc;
     if (!chunk_recycle(writer, &chunk)) {
-        int rc = shm_ensure(writer->shm, header->chunk_count + 1);
+        rc = shm_ensure(writer->shm, header->chunk_count + 1);
         if (rc != LSM_OK) {
             return error_note(writer->error, rc, "memtree: the region cannot grow");
         }
@@ -98,15 +110,12 @@ static int space_take(struct memtree_writer *writer, uint32_t size, uint32_t *of
 int space_reserve(struct memtree_writer *writer, uint32_t size) {
     uint32_t at = (writer->header.write_offset + 3) & ~(uint32_t)3;
     uint32_t room = chunk_end((at - 1) >> SHM_CHUNK_SHIFT) - at;
-    uint32_t here = chunk_being_filled(writer);
     size_t fills = ((size_t)writer->header.live.height + 1) * 2;
     int rc;
 
     assert(size <= CHUNK_BODY_SIZE);
-    if (here == 0 || here >= writer->header.chunk_count) {
-        return error_corrupt(writer->error, writer->header.write_offset,
-                             "memtree: impossible write offset");
-    }
+    rc = check_write_offset(writer);
+    if (rc != LSM_OK) return rc;
     rc = list_reserve(&writer->touched, fills * sizeof(uint32_t));
     if (rc != LSM_OK || size <= room) return rc;
     /* One more chunk will do, and growing can always be had then: it exists already. */
@@ -142,10 +151,11 @@ static int entry_append(struct memtree_writer *writer, const uint8_t *data, uint
             if (rc != LSM_OK) return rc;
             continue;
         }
-        memcpy(atomic_load_explicit(&shm_table(writer->shm)[chunk_being_filled(writer)],
-                                    memory_order_relaxed) +
-                   (header->write_offset & (SHM_CHUNK_SIZE - 1)),
-               data, piece);
+        /* In a damaged region an entry that is copied may reach into the space that is being filled. */
+        memmove(atomic_load_explicit(&shm_table(writer->shm)[chunk_being_filled(writer)],
+                                     memory_order_relaxed) +
+                    (header->write_offset & (SHM_CHUNK_SIZE - 1)),
+                data, piece);
         header->write_offset += piece;
         header->live.byte_count += piece;
         data += piece;
@@ -197,7 +207,6 @@ static bool body_may_fit(const struct memtree_writer *writer, uint64_t size) {
 
 int space_put_entry(struct memtree_writer *writer, uint8_t flags, struct slice key,
                     const struct slice *value, const struct entry *copy_from, uint32_t *offset) {
-    struct tree_header *header = &writer->header;
     uint32_t value_size = value ? value->size : copy_from ? copy_from->value_size : 0;
     bool has_value = value != NULL || copy_from != NULL;
     uint64_t body = (uint64_t)key.size + value_size;
@@ -210,9 +219,8 @@ int space_put_entry(struct memtree_writer *writer, uint8_t flags, struct slice k
         !body_may_fit(writer, body)) {
         return error_note(writer->error, LSM_FULL, "memtree: the entry is larger than the region");
     }
-    if (chunk_being_filled(writer) == 0 || chunk_being_filled(writer) >= header->chunk_count) {
-        return error_corrupt(writer->error, header->write_offset, "memtree: impossible write offset");
-    }
+    rc = check_write_offset(writer);
+    if (rc != LSM_OK) return rc;
     rc = space_take(writer, ENTRY_HEAD_SIZE, &at);
     if (rc != LSM_OK) return rc;
     view = writer_view(writer);

@@ -12,7 +12,7 @@
 #include "lsm_bulk.h"
 
 #define BULK_HANDLES 12
-#define BULK_CALLS 60
+#define BULK_CALLS 40
 
 struct bulk_world {
     struct fuzz_world world; /* first */
@@ -25,7 +25,7 @@ struct bulk_world {
 
 static int bulk_open_file(lsm_env *env, const char *path, int flags, lsm_file **out) {
     (void)env;
-    return memory_open(&fuzz_world_now->m.env, path, flags, out);
+    return fuzz_open_file(&fuzz_world_now->m.env, path, flags, out);
 }
 static int bulk_unlink(lsm_env *env, const char *path) {
     (void)env;
@@ -34,6 +34,28 @@ static int bulk_unlink(lsm_env *env, const char *path) {
 static int bulk_sync_directory(lsm_env *env, const char *path) {
     (void)env;
     return memory_extra_sync_directory(&fuzz_world_now->m.env, path);
+}
+
+static void *bulk_malloc(lsm_env *env, size_t size) {
+    (void)env;
+    CHECK_MSG(size <= FUZZ_ALLOCATION_MAX, "an allocation of %zu bytes", size);
+    return fuzz_arena_malloc(size);
+}
+static void *bulk_realloc(lsm_env *env, void *block, size_t size) {
+    (void)env;
+    CHECK_MSG(size <= FUZZ_ALLOCATION_MAX, "an allocation of %zu bytes", size);
+    return fuzz_arena_realloc(block, size);
+}
+static void bulk_free(lsm_env *env, void *block) {
+    (void)env;
+    if (block) fuzz_arena_free(block);
+}
+
+/* For good: the handle table keeps memory from one run to the next. */
+static void bulk_redirect_memory(lsm_env *env) {
+    env->xMalloc = bulk_malloc;
+    env->xRealloc = bulk_realloc;
+    env->xFree = bulk_free;
 }
 
 static void bulk_redirect(lsm_env *env) {
@@ -70,7 +92,7 @@ struct bulk_block {
 static struct bulk_block bulk_copy(const void *data, size_t size) {
     struct bulk_block block = {NULL, (uint32_t)size};
     if (size == 0) return block;
-    block.data = malloc(size);
+    block.data = fuzz_arena_malloc(size);
     CHECK(block.data != NULL);
     memcpy(block.data, data, size);
     return block;
@@ -85,7 +107,7 @@ static struct bulk_block bulk_string(struct bulk_world *w) {
 static struct bulk_block bulk_room(struct bulk_world *w) {
     uint8_t byte = fuzz_u8(&w->in);
     struct bulk_block block = {NULL, byte < 200 ? byte : (uint32_t)(byte - 199) * 64};
-    if (block.size > 0) block.data = malloc(block.size);
+    if (block.size > 0) block.data = fuzz_arena_malloc(block.size);
     CHECK(block.size == 0 || block.data != NULL);
     return block;
 }
@@ -157,10 +179,11 @@ static void bulk_keep_handle(struct bulk_world *w, uint32_t handle) {
 static void bulk_written(int32_t result, const struct bulk_block *out) {
     CHECK_MSG(result >= LSM_BULK_MISUSE, "result %d", result);
     CHECK_MSG(result <= 0 || (uint32_t)result <= out->size, "%d bytes into %u", result, out->size);
-    for (int32_t i = 0; i < result; i++) test_state.random_state += out->data[i];
+    if (result > 0) test_state.random_state += fuzz_touch(out->data, (size_t)result);
 }
 
 static void bulk_read_call(struct bulk_world *w, uint8_t what, uint32_t handle) {
+    uint32_t verify;
     struct bulk_block out = bulk_room(w);
     struct bulk_block key = {NULL, 0};
     uint32_t count = 0;
@@ -202,12 +225,15 @@ static void bulk_read_call(struct bulk_world *w, uint8_t what, uint32_t handle) 
         break;
     default:
         bulk_written(lsm_bulk_stats(handle, out.data, out.size), &out);
+        verify = lsm_bulk_verify(handle);
+        bulk_written(lsm_bulk_verify_report(verify, out.data, out.size), &out);
+        (void)lsm_bulk_end(verify);
         bulk_written(lsm_bulk_info(handle, what >> 4, fuzz_u16(&w->in), 0, out.data, out.size), &out);
         bulk_written(lsm_bulk_user_version(handle, out.data, out.size), &out);
         break;
     }
-    free(out.data);
-    free(key.data);
+    fuzz_arena_free(out.data);
+    fuzz_arena_free(key.data);
 }
 
 static void bulk_range_call(struct bulk_world *w, uint8_t what, uint32_t handle) {
@@ -216,17 +242,19 @@ static void bulk_range_call(struct bulk_world *w, uint8_t what, uint32_t handle)
     struct bulk_block out = bulk_room(w);
     uint32_t flags = fuzz_u16(&w->in);
     uint32_t limit = what & 128 ? fuzz_u8(&w->in) : 0xffffffffu;
+    uint32_t fresh;
 
     if (what & 64) {
         bulk_written(lsm_bulk_count(handle, flags, lower.data, lower.size, upper.data, upper.size,
                                     out.data, out.size), &out);
     } else {
-        bulk_keep_handle(w, lsm_bulk_scan(handle, flags, limit, lower.data, lower.size, upper.data,
-                                          upper.size));
+        fresh = lsm_bulk_scan(handle, flags, limit, lower.data, lower.size, upper.data, upper.size,
+                              out.data, out.size);
+        if (fresh != LSM_BULK_SCAN_ENDED) bulk_keep_handle(w, fresh);
     }
-    free(lower.data);
-    free(upper.data);
-    free(out.data);
+    fuzz_arena_free(lower.data);
+    fuzz_arena_free(upper.data);
+    fuzz_arena_free(out.data);
 }
 
 static void bulk_write_call(struct bulk_world *w, uint8_t what, uint32_t handle) {
@@ -262,9 +290,9 @@ static void bulk_write_call(struct bulk_world *w, uint8_t what, uint32_t handle)
     default: result = lsm_bulk_rollback(handle, (int8_t)fuzz_u8(&w->in) % 6); break;
     }
     CHECK_MSG(result >= LSM_BULK_MISUSE, "result %d", result);
-    free(out.data);
-    free(key.data);
-    free(value.data);
+    fuzz_arena_free(out.data);
+    fuzz_arena_free(key.data);
+    fuzz_arena_free(value.data);
 }
 
 /* Time-outs and threads would make a run depend on the clock. */
@@ -307,15 +335,17 @@ static void bulk_life_call(struct bulk_world *w, uint8_t what, uint32_t handle) 
         else (void)lsm_bulk_set_user_version(handle, fuzz_u32(&w->in));
         break;
     }
-    free(name.data);
-    free(out.data);
+    fuzz_arena_free(name.data);
+    fuzz_arena_free(out.data);
 }
 
 FUZZ_TARGET(bulk) {
     static struct bulk_world w;
     lsm_env *env = lsm_default_env();
-    lsm_env real = *env;
+    lsm_env real;
 
+    bulk_redirect_memory(env);
+    real = *env;
     w.in = fuzz_begin(data, size);
     w.handle_count = 0;
     fuzz_world_open(&w.world, false);

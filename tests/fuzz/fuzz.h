@@ -20,11 +20,16 @@
 #ifndef LSM_FUZZ_FUZZ_H
 #define LSM_FUZZ_FUZZ_H
 
+#ifdef FUZZ_REPLAY
+#define FUZZ_PLAIN_MALLOC /* one run of each: better reports are worth the time */
+#endif
+
 #include "base/bytes.h"
 #include "base/checksum.h"
 #include "base/memory.h"
 #include "format/format_checkpoint.h"
 #include "format/format_log.h"
+#include "fuzz/fuzz_arena.h"
 #include "support/golden.h"
 #include "support/memory_env.h"
 #include "support/test.h"
@@ -105,48 +110,95 @@ struct fuzz_world {
 
 static struct fuzz_world *fuzz_world_now;
 
+/* Memory of files, so that nothing has to grow and everything can be mapped. */
+#define FUZZ_FILES 6
+static uint8_t fuzz_file_bytes[FUZZ_FILES][FUZZ_FILE_MAX];
+static size_t fuzz_file_poisoned[FUZZ_FILES]; /* no byte from here on is poisoned */
+
+/* Which of them a file has, FUZZ_FILES if none. */
+TEST_HELPER uint32_t fuzz_file_index(const struct memory_file *file) {
+    uint32_t i = 0;
+    while (i < FUZZ_FILES && file->data != fuzz_file_bytes[i]) i++;
+    return i;
+}
+
+/* Find or make a file. Further ones than FUZZ_FILES live in memory of their own and cannot be mapped. */
+TEST_HELPER struct memory_file *fuzz_file_make(struct memory_env *m, const char *name) {
+    struct memory_file *file = memory_env_find(m, name);
+    uint32_t count = 0;
+
+    if (file != NULL) return file;
+    for (file = m->files; file != NULL; file = file->next) count++;
+    file = memory_env_make(m, name);
+    if (count >= FUZZ_FILES) return file;
+    file->data = fuzz_file_bytes[count];
+    file->capacity = FUZZ_FILE_MAX;
+    return file;
+}
+
+/* Make a file of these bytes, to be edited in place; its size may be lowered. */
+TEST_HELPER struct memory_file *fuzz_file_put(struct memory_env *m, const char *name,
+                                              const void *data, size_t size) {
+    struct memory_file *file = fuzz_file_make(m, name);
+    CHECK(file->size == 0 && size <= file->capacity);
+    if (size > 0) memcpy(file->data, data, size);
+    file->size = size;
+    return file;
+}
+
+TEST_HELPER int fuzz_open_file(lsm_env *env, const char *path, int flags, lsm_file **out) {
+    struct memory_env *m = (struct memory_env *)(void *)env;
+    if (!(flags & LSM_OPEN_READONLY)) (void)fuzz_file_make(m, path);
+    return memory_open(env, path, flags, out);
+}
 TEST_HELPER int fuzz_read(lsm_file *file, lsm_i64 offset, void *data, int size) {
     if (fuzz_world_now->reads_left-- <= 0) return LSM_IOERR;
     return memory_read(file, offset, data, size);
 }
-TEST_HELPER int fuzz_write(lsm_file *file, lsm_i64 offset, void *data, int size) {
+TEST_HELPER int fuzz_write(lsm_file *opaque, lsm_i64 offset, void *data, int size) {
+    struct memory_file *file = ((struct memory_handle *)(void *)opaque)->file;
     if (offset < 0 || size < 0) TEST_FAIL("a write at %lld of %d bytes", offset, size);
     if ((size_t)offset + (size_t)size > FUZZ_FILE_MAX) return LSM_FULL;
-    return memory_write(file, offset, data, size);
+    if ((size_t)offset + (size_t)size > file->size && fuzz_file_index(file) < FUZZ_FILES) {
+        FUZZ_UNPOISON(file->data, (size_t)offset + (size_t)size);
+    }
+    return memory_write(opaque, offset, data, size);
 }
 TEST_HELPER void *fuzz_malloc(lsm_env *env, size_t size) {
     struct fuzz_world *world = (struct fuzz_world *)(void *)env;
     if (size > world->largest) world->largest = size;
     CHECK_MSG(size <= FUZZ_ALLOCATION_MAX, "an allocation of %zu bytes", size);
-    return memory_malloc(env, size);
+    world->m.live_blocks++;
+    return fuzz_arena_malloc(size);
 }
 TEST_HELPER void *fuzz_realloc(lsm_env *env, void *block, size_t size) {
     struct fuzz_world *world = (struct fuzz_world *)(void *)env;
     if (size > world->largest) world->largest = size;
     CHECK_MSG(size <= FUZZ_ALLOCATION_MAX, "an allocation of %zu bytes", size);
-    return memory_realloc_block(env, block, size);
+    if (block == NULL) world->m.live_blocks++;
+    return fuzz_arena_realloc(block, size);
+}
+TEST_HELPER void fuzz_free(lsm_env *env, void *block) {
+    if (block == NULL) return;
+    ((struct fuzz_world *)(void *)env)->m.live_blocks--;
+    fuzz_arena_free(block);
 }
 
-/* A mapping is the file's own memory: fuzz_file_pin keeps it in place. */
+/* A mapping is the file's own memory, which stays in place; what lies behind the file must not be read. */
 TEST_HELPER int fuzz_map(lsm_file *opaque, uint64_t offset, size_t size, void **address) {
     struct memory_file *file = ((struct memory_handle *)(void *)opaque)->file;
-    CHECK(offset + size <= file->size && file->capacity >= FUZZ_FILE_MAX);
+    uint32_t index = fuzz_file_index(file);
+    size_t end = file->size + 65536 < FUZZ_FILE_MAX ? file->size + 65536 : FUZZ_FILE_MAX;
+
+    CHECK(offset + size <= file->size && index < FUZZ_FILES);
+    FUZZ_POISON(file->data + file->size, end - file->size);
+    if (end > fuzz_file_poisoned[index]) fuzz_file_poisoned[index] = end;
     *address = file->data + offset;
     return LSM_OK;
 }
 TEST_HELPER int fuzz_unmap(void *address, size_t size) {
     (void)address, (void)size;
     return LSM_OK;
-}
-
-/* Give a file all the memory it can ever need, so that it can be mapped. */
-TEST_HELPER void fuzz_file_pin(struct memory_file *file) {
-    size_t size = file->size;
-    if (file->capacity >= FUZZ_FILE_MAX) return;
-    file->data = realloc(file->data, FUZZ_FILE_MAX);
-    CHECK(file->data != NULL);
-    file->capacity = FUZZ_FILE_MAX;
-    file->size = size;
 }
 
 TEST_HELPER int fuzz_path_kind_in(lsm_env *env, const char *path, int *kind) {
@@ -171,11 +223,14 @@ static const struct os_extra fuzz_extra_mapping __attribute__((unused)) = {
 };
 
 TEST_HELPER lsm_env *fuzz_world_open(struct fuzz_world *world, bool mapping) {
+    fuzz_arena_reset();
     memory_env_open(&world->m);
+    world->m.env.xOpen = fuzz_open_file;
     world->m.env.xRead = fuzz_read;
     world->m.env.xWrite = fuzz_write;
     world->m.env.xMalloc = fuzz_malloc;
     world->m.env.xRealloc = fuzz_realloc;
+    world->m.env.xFree = fuzz_free;
     world->reads_left = 100000;
     world->largest = 0;
     fuzz_world_now = world;
@@ -185,6 +240,15 @@ TEST_HELPER lsm_env *fuzz_world_open(struct fuzz_world *world, bool mapping) {
 
 /* Also checks that nothing was left allocated. */
 TEST_HELPER void fuzz_world_close(struct fuzz_world *world) {
+    struct memory_file *file;
+
+    for (file = world->m.files; file != NULL; file = file->next) {
+        uint32_t index = fuzz_file_index(file);
+        if (index == FUZZ_FILES) continue;
+        FUZZ_UNPOISON(file->data, fuzz_file_poisoned[index]);
+        fuzz_file_poisoned[index] = 0;
+        file->data = NULL;
+    }
     memory_env_close(&world->m);
     fuzz_world_now = NULL;
 }

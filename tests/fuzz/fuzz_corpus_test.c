@@ -60,6 +60,7 @@ TEST(hostile_pages_do_no_harm) {
     replay_corpus("page", fuzz_page);
 }
 
+/* DF-49 */
 TEST(hostile_segments_do_no_harm) {
     replay_corpus("segment", fuzz_segment);
 }
@@ -68,6 +69,7 @@ TEST(hostile_logs_do_no_harm) {
     replay_corpus("log", fuzz_log);
 }
 
+/* DF-49 */
 TEST(hostile_files_are_opened_read_and_written_without_harm) {
     replay_corpus("open", fuzz_open);
 }

@@ -25,6 +25,26 @@ static bool memtree_is_fine(int rc) {
     return rc == LSM_OK;
 }
 
+static void *memtree_malloc(lsm_env *env, size_t size) {
+    (void)env;
+    return fuzz_arena_malloc(size);
+}
+static void *memtree_realloc(lsm_env *env, void *block, size_t size) {
+    (void)env;
+    return fuzz_arena_realloc(block, size);
+}
+static void memtree_free(lsm_env *env, void *block) {
+    (void)env;
+    if (block != NULL) fuzz_arena_free(block);
+}
+static lsm_env memtree_env(void) {
+    lsm_env env = *lsm_default_env();
+    env.xMalloc = memtree_malloc;
+    env.xRealloc = memtree_realloc;
+    env.xFree = memtree_free;
+    return env;
+}
+
 /* One change of a sound region. */
 static bool memtree_build(struct fixture *f, struct fuzz_input *in) {
     static uint8_t large[40000];
@@ -112,11 +132,11 @@ static void memtree_read(struct fixture *f, struct fuzz_input *in, const struct 
     for (int forwards = 0; forwards < 2; forwards++) {
         rc = forwards ? memtree_first(&cursor) : memtree_last(&cursor);
         while (memtree_is_fine(rc) && memtree_cursor_valid(&cursor)) {
-            for (uint32_t i = 0; i < cursor.key.size; i++) sum ^= cursor.key.data[i];
+            sum ^= fuzz_touch(cursor.key.data, cursor.key.size);
             if (cursor.flags & RECORD_INSERT) {
                 rc = memtree_value(&cursor, &value);
                 if (!memtree_is_fine(rc)) break;
-                for (uint32_t i = 0; i < value.size; i++) sum ^= value.data[i];
+                sum ^= fuzz_touch(value.data, value.size);
             }
             rc = forwards ? memtree_next(&cursor) : memtree_prev(&cursor);
         }
@@ -170,7 +190,8 @@ FUZZ_TARGET(memtree) {
     int rc = LSM_OK;
 
     memtree_steps_left = MEMTREE_STEPS;
-    fixture_open(&f, bits & 8 ? UINT32_MAX - 3 : 1);
+    fuzz_arena_reset();
+    fixture_open_in(&f, memtree_env(), bits & 8 ? UINT32_MAX - 3 : 1);
     f.shm->chunk_limit = MEMTREE_CHUNKS;
     fixture_begin(&f);
     for (int i = 0; i < 60 && memtree_build(&f, &in); i++) {
@@ -196,5 +217,6 @@ FUZZ_TARGET(memtree) {
         if (bits & 4) memtree_write(&f, &in, &header);
     }
     fixture_close(&f);
+    CHECK_EQ_INT(fuzz_arena.live, 0);
     return 0;
 }

@@ -7,25 +7,28 @@
 ** file by a read-only connection, or an absurd allocation is not.
 **
 ** FORMAT      u8 golden file (7 = none) and bits (8 mapped, 16 read-only, 32 sums as they are, 64 no log edits
-**             repaired, 128 a second opening), u8 configuration. Then edits, each a tag and its arguments:
-**             0 bytes of a page, 1 a page over another, 2 a word (u16 place, u32), 3 a word changed (u8 place,
-**             i8), 4 bytes of the log, 5 cut the file, 6 bytes of the other meta page, 7 the edits end. The
-**             rest are operations.
+**             repaired, 128 a second opening), u8 configuration, u8 what is read first (1 forwards, 2 backwards,
+**             4 seeks, 24 which key; with all of 224 set every key, and walks do not stop early). Then edits,
+**             each a tag and its arguments: 0 bytes of a page, 1 a page over another, 2 a word (u16 place, u32),
+**             3 a word changed (u8 place, i8), 4 bytes of the log, 5 cut the file, 6 bytes of the other meta
+**             page, 7 the edits end. The rest are operations.
 */
 #include "fuzz/fuzz.h"
 
 #define OPEN_FILE "db"
 #define OPEN_LOG "db-log"
 #define OPEN_LOG_MAX 2048
-#define OPEN_OPERATIONS 40
-#define OPEN_ENTRIES_MAX 2000 /* read by one walk */
-#define OPEN_MOVES_MAX 400000 /* beyond this a cursor goes in circles */
+#define OPEN_OPERATIONS 24
+#define OPEN_ENTRIES_MAX 1000 /* read by one walk */
+#define OPEN_ENTRIES_FEW 30   /* as a rule: walks are most of the time of a run */
+#define OPEN_MOVES_MAX 60000  /* more than all walks together can make */
 
 struct open_world {
     struct fuzz_world world; /* first: holds the environment */
     struct fuzz_input in;
     uint8_t bits;
     uint8_t setting;
+    uint8_t look;
     uint8_t log[OPEN_LOG_MAX];
     size_t log_size;
     long moves_left;
@@ -33,11 +36,8 @@ struct open_world {
 };
 
 static void open_read(struct open_world *w, const void *data, int size) {
-    static uint8_t copy[FUZZ_FILE_MAX];
     CHECK(size >= 0);
-    if (size > (int)sizeof copy) size = (int)sizeof copy;
-    if (size > 0) memcpy(copy, data, (size_t)size);
-    w->seen ^= copy[0];
+    w->seen ^= fuzz_touch(data, (size_t)size);
 }
 
 static void open_move(struct open_world *w) {
@@ -92,25 +92,19 @@ static void open_make_files(struct open_world *w) {
     uint32_t golden = w->bits % 8;
     size_t size = 0, newest = 0;
     const uint8_t *sound = NULL;
-    uint8_t *bytes;
+    struct memory_file *file;
 
     if (golden < FUZZ_GOLDEN_COUNT) sound = fuzz_golden(golden, &size);
-    bytes = calloc(1, size + 1);
-    CHECK(bytes != NULL);
+    file = fuzz_file_put(&w->world.m, OPEN_FILE, sound, size);
     if (sound) {
-        memcpy(bytes, sound, size);
-        newest = get_u64(bytes + META_PAGE_SIZE) > get_u64(bytes) ? META_PAGE_SIZE : 0;
-        checkpoint_words_from_bytes(bytes + newest, words);
+        newest = get_u64(sound + META_PAGE_SIZE) > get_u64(sound) ? META_PAGE_SIZE : 0;
+        checkpoint_words_from_bytes(sound + newest, words);
     }
-    open_edit(w, bytes, &size, words);
+    open_edit(w, file->data, &file->size, words);
     if (sound && !(w->bits & 32)) {
         fuzz_repair_checkpoint(words);
-        checkpoint_words_to_bytes(words, CHECKPOINT_WORDS_MAX, bytes + newest);
+        checkpoint_words_to_bytes(words, CHECKPOINT_WORDS_MAX, file->data + newest);
     }
-    if (size > 0) memory_env_set(&w->world.m, OPEN_FILE, bytes, size);
-    else memory_env_make(&w->world.m, OPEN_FILE);
-    if (w->bits & 8) fuzz_file_pin(memory_env_find(&w->world.m, OPEN_FILE));
-    free(bytes);
     if (w->log_size > 0) {
         struct checksum sum = {LOG_SUM0_FIRST, LOG_SUM1_FIRST};
         uint64_t offset = 0;
@@ -119,7 +113,7 @@ static void open_make_files(struct open_world *w) {
             offset = (((uint64_t)words[9] << 32) | words[10]) >> 1;
         }
         if (!(w->bits & 64)) fuzz_repair_log(w->log, w->log_size, offset, sum);
-        memory_env_set(&w->world.m, OPEN_LOG, w->log, w->log_size);
+        fuzz_file_put(&w->world.m, OPEN_LOG, w->log, w->log_size);
     }
 }
 
@@ -134,20 +128,22 @@ static void open_entry(struct open_world *w, lsm_cursor *cursor) {
 }
 
 static void open_walk(struct open_world *w, lsm_cursor *cursor, bool forwards) {
+    int most = w->look >> 5 == 7 ? OPEN_ENTRIES_MAX : OPEN_ENTRIES_FEW;
     int entries = 0;
     int rc = forwards ? lsm_csr_first(cursor) : lsm_csr_last(cursor);
 
-    while (rc == LSM_OK && lsm_csr_valid(cursor) && entries++ < OPEN_ENTRIES_MAX) {
+    while (rc == LSM_OK && lsm_csr_valid(cursor) && entries++ < most) {
         open_move(w);
         open_entry(w, cursor);
         rc = forwards ? lsm_csr_next(cursor) : lsm_csr_prev(cursor);
     }
 }
 
-static void open_seeks(struct open_world *w, lsm_cursor *cursor) {
+static void open_seeks(struct open_world *w, lsm_cursor *cursor, uint8_t look) {
     static const char *const keys[] = {"", "k0004", "k0007x", "\xff"};
 
-    for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
+    for (uint8_t i = 0; i < 4; i++) {
+        if (i != (look >> 3) % 4 && look >> 5 != 7) continue;
         for (int mode = LSM_SEEK_LEFAST; mode <= LSM_SEEK_GE; mode++) {
             int rc = lsm_csr_seek(cursor, keys[i], (int)strlen(keys[i]), mode);
             if (rc != LSM_OK || !lsm_csr_valid(cursor)) continue;
@@ -159,13 +155,13 @@ static void open_seeks(struct open_world *w, lsm_cursor *cursor) {
     }
 }
 
-static void open_look(struct open_world *w, lsm_db *db) {
+static void open_look(struct open_world *w, lsm_db *db, uint8_t look) {
     lsm_cursor *cursor = NULL;
 
     if (lsm_csr_open(db, &cursor) != LSM_OK) return;
-    open_walk(w, cursor, true);
-    open_walk(w, cursor, false);
-    open_seeks(w, cursor);
+    if (look & 1) open_walk(w, cursor, true);
+    if (look & 2) open_walk(w, cursor, false);
+    if (look & 4) open_seeks(w, cursor, look);
     lsm_csr_close(cursor);
 }
 
@@ -236,7 +232,7 @@ static void open_operation(struct open_world *w, lsm_db *db, lsm_cursor **cursor
         break;
     case 14:
         if (*cursor) open_walk(w, *cursor, what & 16);
-        else open_look(w, db);
+        else open_look(w, db, what >> 5 ? what >> 5 : 7);
         break;
     default: open_info(w, db); break;
     }
@@ -282,7 +278,7 @@ static void open_once(struct open_world *w, bool operate) {
     rc = lsm_open(db, OPEN_FILE);
     CHECK_MSG(rc >= 0 && rc != LSM_NOMEM && rc != LSM_MISUSE, "open: result code %d", rc);
     if (rc == LSM_OK) {
-        open_look(w, db);
+        open_look(w, db, w->look);
         for (int i = 0; operate && i < OPEN_OPERATIONS && fuzz_left(&w->in) > 0; i++) {
             open_operation(w, db, &cursor);
         }
@@ -301,6 +297,7 @@ FUZZ_TARGET(open) {
     w.moves_left = OPEN_MOVES_MAX;
     w.bits = fuzz_u8(&w.in);
     w.setting = fuzz_u8(&w.in);
+    w.look = fuzz_u8(&w.in);
     fuzz_world_open(world, w.bits & 8);
     open_make_files(&w);
     open_once(&w, true);

@@ -35,7 +35,7 @@ static void segment_problem(void *context, uint64_t page_no, const char *reason)
 
 static void segment_observed(void *context, uint8_t flags, struct slice key, bool begins_page) {
     (void)context, (void)flags, (void)begins_page;
-    for (uint32_t i = 0; i < key.size; i++) *(volatile uint8_t *)context ^= key.data[i];
+    *(uint8_t *)context ^= fuzz_touch(key.data, key.size);
     segment_step();
 }
 static void segment_observed_page(void *context, uint64_t page_no) {
@@ -216,7 +216,7 @@ FUZZ_TARGET(segment) {
     struct segment_view view;
     struct level *level;
     const uint8_t *sound;
-    uint8_t *bytes;
+    struct memory_file *file;
     uint64_t records = 0;
     size_t file_size;
     lsm_env *env;
@@ -239,16 +239,9 @@ FUZZ_TARGET(segment) {
     which = (uint8_t)(which / 8 % (level->right_count + 1));
     s.segment = which == 0 ? level->left : level->right[which - 1];
 
-    bytes = malloc(file_size);
-    CHECK(bytes != NULL);
-    memcpy(bytes, sound, file_size);
-    segment_edit(&s, bytes, &file_size);
-    memory_env_set(&s.world.m, "db", bytes, file_size);
-    free(bytes);
-    if (bits & 16) {
-        fuzz_file_pin(memory_env_find(&s.world.m, "db"));
-        config.mmap_bytes = UINT64_MAX;
-    }
+    file = fuzz_file_put(&s.world.m, "db", sound, file_size);
+    segment_edit(&s, file->data, &file->size);
+    if (bits & 16) config.mmap_bytes = UINT64_MAX;
     config.compress = fuzz_codec_of(golden);
     CHECK_OK(os_open(env, "db", 0, &s.file));
     CHECK_OK(pager_open(env, &s.file, &config, &s.pager));
@@ -259,7 +252,7 @@ FUZZ_TARGET(segment) {
     view = (struct segment_view){s.pager, &s.segment, s.redirects.count ? &s.redirects : NULL,
                                  &s.error};
     if (bits & 32) {
-        struct segment_report report = {NULL, segment_problem};
+        struct segment_report report = {NULL, segment_problem, NULL};
         fuzz_is_fine(segment_check(&view, env, bits & 64, &report, &records));
     } else {
         segment_walk(&s, &view);

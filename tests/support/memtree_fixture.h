@@ -56,10 +56,10 @@ TEST_HELPER struct slice slice_of(const char *text) {
     return (struct slice){(const uint8_t *)text, (uint32_t)strlen(text)};
 }
 
-/* A formatted, published region whose first chunk has the id `first_id`. */
-TEST_HELPER void fixture_open(struct fixture *f, uint32_t first_id) {
+/* A formatted, published region whose first chunk has the id `first_id`, in an environment of the caller's. */
+TEST_HELPER void fixture_open_in(struct fixture *f, lsm_env env, uint32_t first_id) {
     memset(f, 0, sizeof *f);
-    f->env = fixture_env();
+    f->env = env;
     CHECK_OK(shm_open_private(&f->env, &f->shm));
     shm_attach(f->shm, &f->locks);
     CHECK_OK(memtree_format(f->shm, &f->header));
@@ -69,6 +69,10 @@ TEST_HELPER void fixture_open(struct fixture *f, uint32_t first_id) {
     shm_publish_tree(f->shm, &f->header);
     memtree_writer_init(&f->writer, &f->env, f->shm, &f->locks, &f->error);
     buffer_init(&f->scratch, &f->env);
+}
+
+TEST_HELPER void fixture_open(struct fixture *f, uint32_t first_id) {
+    fixture_open_in(f, fixture_env(), first_id);
 }
 
 TEST_HELPER void fixture_close(struct fixture *f) {

@@ -54,6 +54,7 @@ TEST(bounds_that_are_keys_stay_and_carry_the_marks) {
     fixture_close(&f);
 }
 
+/* DF-24 */
 TEST(a_tree_that_shrinks_to_one_leaf_gets_a_root_of_40_zeroed_bytes) {
     struct fixture f;
     fixture_open(&f, 1);

@@ -151,6 +151,7 @@ TEST(empty_keys_and_values_are_stored) {
     fixture_close(&f);
 }
 
+/* DF-24 */
 TEST(a_root_leaf_of_12_bytes_left_by_others_is_read_as_12_and_replaced_by_40) {
     struct fixture f;
     struct memtree tree;

@@ -41,6 +41,7 @@ static void repair_and_check(struct fixture *f, const char *before) {
     fixture_publish(f);
 }
 
+/* DF-26 */
 TEST(a_region_of_any_number_of_chunks_is_repaired_after_a_writer_died) {
     static char before[4096];
     for (int unneeded = 1; unneeded <= 17; unneeded++) {
@@ -64,6 +65,7 @@ TEST(a_region_of_any_number_of_chunks_is_repaired_after_a_writer_died) {
     }
 }
 
+/* DF-26 */
 TEST(chunks_given_back_in_reverse_order_by_another_engine_are_put_in_order) {
     static char before[4096];
     struct fixture f;

@@ -180,6 +180,7 @@ TEST(freezing_moves_the_live_tree_and_its_log_position) {
     fixture_close(&f);
 }
 
+/* DF-41 */
 TEST(a_tree_whose_last_chunk_has_id_0_is_not_frozen) {
     struct fixture f;
     struct log_region end = {0, 0};

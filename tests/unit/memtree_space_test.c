@@ -34,6 +34,7 @@ TEST(an_entry_continues_behind_the_head_of_the_next_chunk) {
     fixture_close(&f);
 }
 
+/* DF-25 */
 TEST(an_entry_that_ends_exactly_with_its_chunk_is_not_marked_contiguous) {
     struct fixture f;
     struct memtree tree;
@@ -77,6 +78,7 @@ TEST(an_entry_head_may_end_exactly_with_its_chunk) {
     fixture_close(&f);
 }
 
+/* DF-25 */
 TEST(a_range_bound_on_a_key_with_a_value_carries_the_value_across_chunks) {
     struct fixture f;
 
@@ -172,6 +174,7 @@ TEST(unneeded_chunks_are_recycled_even_when_the_region_cannot_grow) {
     fixture_close(&f);
 }
 
+/* DF-37 */
 TEST(a_reader_of_the_newest_version_does_not_stop_recycling_but_one_of_an_old_version_does) {
     struct fixture f;
     struct shm_locks locks;
@@ -245,6 +248,9 @@ TEST(a_write_offset_outside_the_region_is_corrupt) {
     CHECK_RC(memtree_put(&f.writer, slice_of("a"), slice_of("b")), LSM_CORRUPT);
     f.writer.header.write_offset = 0;
     CHECK_RC(memtree_put(&f.writer, slice_of("a"), slice_of("b")), LSM_CORRUPT);
+    f.writer.header.write_offset = (1u << SHM_CHUNK_SHIFT) + CHUNK_HEAD_SIZE - 1;
+    CHECK_RC(memtree_put(&f.writer, slice_of("a"), slice_of("b")), LSM_CORRUPT);
+    CHECK_RC(memtree_delete_range(&f.writer, slice_of("a"), slice_of("b")), LSM_CORRUPT);
     fixture_close(&f);
 }
 

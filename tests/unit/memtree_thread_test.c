@@ -167,6 +167,7 @@ static void *writer(void *context) {
     return NULL;
 }
 
+/* DF-43 */
 TEST(three_readers_see_whole_versions_while_one_writer_commits_rolls_back_and_recycles) {
     static struct world w;
     pthread_t threads[READER_COUNT + 1];
