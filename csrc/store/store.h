@@ -31,6 +31,7 @@ struct store;       /* one per database */
 struct run_notes;   /* of one run */
 struct run_builder; /* makes them */
 
+/* Enough for about 28 million keys in pages of 30, see store_builder.c. */
 #define STORE_BUDGET_DEFAULT ((size_t)64 << 20)
 
 /* --------------------------------------------------------------------------------- the store -- */
@@ -49,7 +50,7 @@ size_t store_bytes(const struct store *store);
 
 /* A reference to the notes of a run of snapshot `snapshot_id`, NULL if there are none. */
 struct run_notes *store_find(struct store *store, const struct segment *run, int64_t snapshot_id);
-/* A run without notes is being read: go on making some, by a page. Complete: a reference to them. *hopeless: do
+/* A run without notes is being read: go on making some, by a few pages. Complete: a reference to them. *hopeless: do
 ** not ask again for this snapshot. */
 struct run_notes *store_visit(struct store *store, const struct segment_view *view,
                               int64_t snapshot_id, bool *hopeless);
@@ -138,7 +139,8 @@ struct run_builder *store_batch_take_builder(struct store_batch *batch, const st
 /* How many keys the run has; a guess if it is not known. */
 uint64_t store_batch_keys(struct store_batch *batch, const struct segment *run,
                           int64_t snapshot_id, const struct pager *pager);
-/* `snapshot`, which has its id, will be published now: remember the batch, forget what is not in the snapshot. Empties the batch. */
+/* `snapshot`, which has its id, will be published now: remember the batch, forget what is not in the snapshot. Empties
+** the batch. */
 void store_publish(struct store_batch *batch, const struct snapshot *snapshot);
 void store_batch_release(struct store_batch *batch); /* zeroed objects are accepted */
 

@@ -3,13 +3,16 @@
 **
 ** Every block of a note counts from its allocation to its release, whoever holds it: notes under construction
 ** and notes that only readers of older snapshots still have, too. When a snapshot is published and more than
-** the budget is in use, notes that no reader asked since the clock's hand passed are dropped. Making new ones
-** may pass the budget for a while, never twice the budget: then the builder goes without.
+** the budget is in use, notes that no reader asked since the clock's hand passed are dropped; large ones lose
+** their fences first, and the rest when the hand comes round again. Making new ones may pass the budget for a while,
+** each by no more than the limit of a run, all together never twice the budget: then the builder goes without.
 **
 ** LOCKING     Counting takes no lock. Evicting requires store.mutex.
 */
 #include "base/memory.h"
 #include "store/store_internal.h"
+
+#define UNFENCE_BYTES_MIN 8192u /* fences of about 500 pages */
 
 void store_charge(struct store *store, size_t size) {
     atomic_fetch_add_explicit(&store->bytes, size, memory_order_relaxed);
@@ -35,11 +38,34 @@ void store_deallocate(struct store *store, void *block, size_t size) {
     memory_free(store->env, block);
 }
 
+/* Would going without its fences set much free? Notes of a small run are made anew by a few visits. */
+static bool should_unfence(const struct store_entry *entry) {
+    return entry->notes && entry->notes->part_count > 0 &&
+           run_notes_fence_bytes(entry->notes) >= UNFENCE_BYTES_MIN;
+}
+
+/* Keep the filter alone; false: without memory. *gain: what that sets free. */
+static bool unfence(struct store_entry *entry, size_t *gain) {
+    struct run_notes *filter = run_notes_unfenced(entry->notes);
+
+    if (filter == NULL) return false;
+    *gain = run_notes_fence_bytes(entry->notes);
+    atomic_store_explicit(&filter->used, false, memory_order_relaxed);
+    run_notes_release(entry->notes);
+    entry->notes = filter;
+    return true;
+}
+
+size_t store_run_limit(const struct store *store) {
+    size_t budget = store_budget(store);
+    return budget - budget / 8;
+}
+
 void store_evict(struct store *store) {
     size_t budget = store_budget(store);
     size_t bytes = store_bytes(store);
     size_t excess = bytes > budget ? bytes - budget : 0;
-    uint32_t chances = 2 * store->entry_count; /* each entry is passed twice at most */
+    uint32_t chances = 3 * store->entry_count; /* used, unfenced, dropped */
 
     while (excess > 0 && store->entry_count > 0 && chances-- > 0) {
         struct store_entry *entry;
@@ -53,6 +79,11 @@ void store_evict(struct store *store) {
         }
         if (entry->notes && atomic_exchange(&entry->notes->used, false)) {
             store->hand++;
+            continue;
+        }
+        if (should_unfence(entry) && unfence(entry, &gain)) {
+            store->hand++;
+            excess = gain < excess ? excess - gain : 0;
             continue;
         }
         if (entry->notes) gain = run_notes_bytes(entry->notes); /* freed now, or when its readers go on */

@@ -6,8 +6,18 @@
 ** which goes on. Keys of the first FILTER_PENDING_MAX records wait as hashes, so that the filter of a small run
 ** is made to measure.
 **
+** LIMIT       Notes of one run must not drive all others out of the budget, nor themselves: they take seven eighths
+**             of it at most. What does not fit becomes worse by steps. With b bits of filter for each of the keys
+**             that are expected when the first of them have come:
+**                 b = 12, and fences
+**                 b < 12, and fences         as many as fit; FILTER_BITS_FENCED at least
+**                 b <= 12, no fences         a filter spares reads of pages, fences only the way to them
+**                 b = FILTER_BITS_MIN        for as many keys as there is room for
+**             When more keys come than were expected the filter grows by parts, in three quarters of the limit;
+**             then fences go, then all parts are folded into half their bits, then the filter goes.
 ** INVARIANTS  (I1) draft.offsets[draft.count] is the end of draft.bytes, or that of the separator whose page is
 **             still open; `page_open` tells them apart.
+**             (I2) filter_bytes + fence_bytes <= limit, but while a part is folded.
 ** ERRORS      What cannot be kept is given up alone: the filter without the fences, fences without the filter.
 ** COST        A hash and a copy of at most LAST_KEY_MAX bytes per record; memory grows by doubling, or in
 **             parts and chunks.
@@ -19,6 +29,8 @@
 #define SEPARATOR_MAX 1024u       /* a longer separator: no fences */
 #define FILTER_PENDING_MAX 16384u
 #define FILTER_PART_KEYS_MAX (UINT32_C(1) << 26)
+#define FILTER_BITS_FENCED 8u     /* rather no fences than fewer */
+#define FILTER_PART_BYTES 4096u   /* more than a part takes beyond its bits */
 #define FILTER_DELAY 16u          /* bits are set so many keys later, when their line has been fetched */
 
 struct run_builder {
@@ -29,6 +41,7 @@ struct run_builder {
     bool fencing;
     bool user_ended;     /* a system record has come */
     bool translated;
+    size_t limit;        /* of filter_bytes + fence_bytes */
 
     /* Filter. Before the first part: all hashes in `pending`. Then: the last FILTER_DELAY of them in `delayed`. */
     uint64_t *pending;
@@ -37,6 +50,8 @@ struct run_builder {
     uint32_t part_count;
     uint32_t part_capacity;
     struct filter_part **parts;
+    size_t filter_bytes;     /* of the parts */
+    uint32_t bits_per_key;
     uint64_t part_keys;      /* in the last part */
     uint64_t part_keys_max;
     uint64_t delayed[FILTER_DELAY];
@@ -48,6 +63,7 @@ struct run_builder {
     uint32_t chunk_count;
     uint32_t chunk_capacity;
     struct fence_chunk **chunks;
+    size_t fence_bytes;      /* of the chunks */
     uint8_t last_key[LAST_KEY_MAX];
     uint32_t last_key_size;
     bool last_key_cut;
@@ -66,7 +82,9 @@ struct run_builder *run_builder_new(struct store *store, uint64_t expected_keys)
     builder = store_allocate(store, sizeof *builder);
     if (builder == NULL) return NULL;
     *builder = (struct run_builder){.store = store, .expected_keys = expected_keys,
-                                    .filtering = true, .fencing = true};
+                                    .filtering = true, .fencing = true,
+                                    .limit = store_run_limit(store),
+                                    .bits_per_key = FILTER_BITS_PER_KEY};
     store_hold(store);
     buffer_init(&builder->draft.bytes, store->env);
     range_list_init(&builder->ranges, store->env);
@@ -88,6 +106,7 @@ static void drop_filter(struct run_builder *builder) {
     for (i = 0; i < builder->part_count; i++) filter_part_release(store, builder->parts[i]);
     store_deallocate(store, builder->parts, builder->part_capacity * sizeof *builder->parts);
     store_deallocate(store, builder->pending, builder->pending_capacity * sizeof(uint64_t));
+    builder->filter_bytes = 0;
     builder->parts = NULL;
     builder->part_count = builder->part_capacity = 0;
     builder->pending = NULL;
@@ -106,6 +125,7 @@ static void drop_fences(struct run_builder *builder) {
     store_deallocate(store, builder->draft.pages,
                      builder->draft.pages ? FENCE_CHUNK_ENTRIES * sizeof(uint64_t) : 0);
     buffer_release(&builder->draft.bytes);
+    builder->fence_bytes = 0;
     builder->chunks = NULL;
     builder->chunk_count = builder->chunk_capacity = 0;
     builder->draft = (struct fence_draft){0};
@@ -125,6 +145,23 @@ void run_builder_free(struct run_builder *builder) {
 
 void run_builder_set_translated(struct run_builder *builder) {
     builder->translated = true;
+}
+
+void run_builder_set_limit(struct run_builder *builder, size_t bytes) {
+    assert(builder->key_count == 0);
+    if (bytes < builder->limit) builder->limit = bytes;
+}
+
+void run_builder_expect(struct run_builder *builder, uint64_t keys) {
+    if (builder->part_count == 0) builder->expected_keys = keys;
+}
+
+uint64_t run_builder_keys(const struct run_builder *builder) {
+    return builder->key_count;
+}
+
+bool run_builder_is_spent(const struct run_builder *builder) {
+    return !builder->filtering && !builder->fencing;
 }
 
 /* An array with room for one more item, counted against the budget; NULL (and the old one unchanged) without
@@ -157,20 +194,94 @@ static void settle_delayed(struct run_builder *builder) {
     builder->delayed_count = 0;
 }
 
+/* Bits that the filter may still take. */
+static uint64_t filter_room(const struct run_builder *builder) {
+    size_t share = builder->fencing ? builder->limit - builder->limit / 4 : builder->limit;
+    size_t used = builder->filter_bytes + FILTER_PART_BYTES;
+    return used < share ? (uint64_t)(share - used) * 8 : 0;
+}
+
+/* The part in half the memory; those who read the old one go on with it. */
+static bool fold_part(struct run_builder *builder, uint32_t index) {
+    struct filter_part *half = filter_part_fold(builder->store, builder->parts[index]);
+
+    if (half == NULL) return false;
+    builder->filter_bytes -= builder->parts[index]->bytes - half->bytes;
+    filter_part_release(builder->store, builder->parts[index]);
+    builder->parts[index] = half;
+    return true;
+}
+
+/* From now on keys have half the bits, and those that came, too. */
+static bool fold_parts(struct run_builder *builder) {
+    uint32_t i;
+
+    if (builder->bits_per_key / 2 < FILTER_BITS_MIN) return false;
+    settle_delayed(builder);
+    for (i = 0; i < builder->part_count; i++) {
+        if (!fold_part(builder, i)) return false;
+    }
+    builder->bits_per_key /= 2;
+    return true;
+}
+
+/* What fences of a run of so many keys will take, from those there are, and an eighth for the sake of caution. */
+static size_t guess_fences(const struct run_builder *builder, uint64_t keys) {
+    double bytes = (double)builder->fence_bytes + (double)fence_draft_bytes(&builder->draft);
+    double guess = bytes * 1.125 * (double)keys / (double)(builder->key_count + 1);
+
+    return guess < (double)builder->limit ? (size_t)guess : builder->limit;
+}
+
+/* How many keys the first part can be for: with fewer bits for each, and without fences, if need be. */
+static uint64_t fit_first_part(struct run_builder *builder, uint64_t keys) {
+    size_t fences = builder->fencing ? guess_fences(builder, keys) + FILTER_PART_BYTES : 0;
+    uint64_t room = fences < builder->limit ? (uint64_t)(builder->limit - fences) * 8 : 0;
+
+    if (fences > 0 && room / FILTER_BITS_FENCED < keys) {
+        drop_fences(builder);
+        room = filter_room(builder);
+    }
+    if (keys > 0 && room / keys < FILTER_BITS_PER_KEY) {
+        builder->bits_per_key = (uint32_t)(room / keys);
+        if (builder->bits_per_key < FILTER_BITS_MIN) builder->bits_per_key = FILTER_BITS_MIN;
+    }
+    room /= builder->bits_per_key;
+    return keys < room ? keys : room;
+}
+
+/* And one that follows: room is made for it. 0 = there is none. */
+static uint64_t fit_next_part(struct run_builder *builder, uint64_t keys) {
+    uint64_t room = filter_room(builder) / builder->bits_per_key;
+
+    while (room < keys && room < builder->part_keys_max / 4) {
+        if (builder->fencing) drop_fences(builder);
+        else if (!fold_parts(builder)) return 0;
+        room = filter_room(builder) / builder->bits_per_key;
+    }
+    return keys < room ? keys : room;
+}
+
 /* A part for the key `low` and those behind it. */
 static bool begin_part(struct run_builder *builder, struct slice low, uint64_t key_capacity) {
+    bool first = builder->part_count == 0;
     struct filter_part **parts;
     struct filter_part *part;
 
     settle_delayed(builder);
     if (key_capacity > FILTER_PART_KEYS_MAX) key_capacity = FILTER_PART_KEYS_MAX;
+    key_capacity = first ? fit_first_part(builder, key_capacity)
+                         : fit_next_part(builder, key_capacity);
+    if (key_capacity < builder->pending_count || (!first && key_capacity == 0)) return false;
     parts = grown(builder->store, builder->parts, builder->part_count, &builder->part_capacity,
                   sizeof *parts);
     if (parts == NULL) return false;
     builder->parts = parts;
-    part = filter_part_new(builder->store, low, key_capacity);
+    part = filter_part_new(builder->store, low, key_capacity, builder->bits_per_key);
     if (part == NULL) return false;
     builder->parts[builder->part_count++] = part;
+    builder->filter_bytes += part->bytes;
+    if (builder->filter_bytes + builder->fence_bytes > builder->limit) drop_fences(builder);
     builder->part_keys = 0;
     builder->part_keys_max = key_capacity;
     return true;
@@ -197,11 +308,19 @@ static uint64_t first_part_capacity(const struct run_builder *builder) {
     return builder->expected_keys > twice ? builder->expected_keys : twice;
 }
 
+/* As many hashes wait as are good for guessing, or as the limit allows while their array is copied to one of twice
+** the size. */
+static bool pending_is_full(const struct run_builder *builder) {
+    return builder->pending_count == FILTER_PENDING_MAX ||
+           (builder->pending_count == builder->pending_capacity &&
+            3 * sizeof(uint64_t) * builder->pending_count > builder->limit / 4);
+}
+
 /* Keep the hash until the first part is made. */
 static bool add_pending(struct run_builder *builder, uint64_t hash) {
     uint64_t *pending;
 
-    if (builder->pending_count == FILTER_PENDING_MAX) {
+    if (pending_is_full(builder)) {
         if (!begin_first_part(builder, first_part_capacity(builder))) return false;
         filter_part_add(builder->parts[0], hash);
         builder->part_keys++;
@@ -254,6 +373,8 @@ static bool seal_draft(struct run_builder *builder) {
     chunk = fence_chunk_new(builder->store, &builder->draft);
     if (chunk == NULL) return false;
     builder->chunks[builder->chunk_count++] = chunk;
+    builder->fence_bytes += chunk->bytes;
+    if (builder->filter_bytes + builder->fence_bytes > builder->limit) return false;
     builder->draft.count = 0;
     buffer_reset(&builder->draft.bytes);
     return true;
@@ -324,19 +445,15 @@ struct segment_observer run_builder_observer(struct run_builder *builder) {
 
 /* ---------------------------------------------------------------------------- taking notes -- */
 
-/* The last part may have been made for many more keys than came. */
+/* The last part may have been made for many more keys than came: half of it is enough as long as they have more than
+** twice the bits. */
 static void fold_last_part(struct run_builder *builder) {
-    struct filter_part **last = &builder->parts[builder->part_count - 1];
-    uint64_t keys_max = builder->part_keys_max;
+    uint32_t last = builder->part_count - 1;
 
-    while (keys_max / 2 >= builder->part_keys) {
-        struct filter_part *half = filter_part_fold(builder->store, *last);
-        if (half == NULL) break;
-        filter_part_release(builder->store, *last);
-        *last = half;
-        keys_max /= 2;
+    while (filter_part_is_above(builder->parts[last], builder->part_keys,
+                                2 * FILTER_BITS_PER_KEY)) {
+        if (!fold_part(builder, last)) break;
     }
-    builder->part_keys_max = keys_max;
 }
 
 /* Filter of what came so far, ready to be shared. */

@@ -5,17 +5,20 @@
 **                its product, 48 bits: two bits in each word        11  11  11  11
 **
 ** A part covers the keys from its `low` up to the next part's. Its size is fixed when it is made: for as many
-** keys as the run is expected to have, or twice what came so far. A part that stayed half empty is folded:
-** block 2i and 2i + 1 become block i, which is just where a filter of half the size would look.
+** keys as the run is expected to have, or twice what came so far. A part that stayed half empty, or has to make
+** room, is folded: block 2i and 2i + 1 become block i, which is just where a filter of half the size would look.
 **
 ** INVARIANTS  (I1) bits are only set, never cleared: who reads while keys are added gets, for the keys of his own
 **             snapshot, the same answers.
-** COST        A question: one cache line. Of the keys that are not there about 1 in 200 seem to be.
+** COST        A question: one cache line. Of the keys that are not there about 1 in 200 seem to be with 12 bits
+**             a key, 1 in 40 with 8, 1 in 12 with 6, 1 in 3 with 4.
 */
 #include "base/memory.h"
 #include "store/store_internal.h"
 
 #define CACHE_LINE 64u
+#define FOLDS_SMALL ((uint64_t)8)  /* block counts are multiples: three foldings */
+#define FOLDS_LARGE ((uint64_t)64) /* six, where that costs little */
 #define HASH_FACTOR 0xc6a4a7935bd1e995u
 
 static inline uint64_t load_u64(const uint8_t *data) {
@@ -63,12 +66,14 @@ static struct filter_part *part_new(struct store *store, struct slice low, uint3
     return part;
 }
 
-struct filter_part *filter_part_new(struct store *store, struct slice low, uint64_t key_capacity) {
+struct filter_part *filter_part_new(struct store *store, struct slice low, uint64_t key_capacity,
+                                    uint32_t bits_per_key) {
     uint64_t bits_per_block = FILTER_BLOCK_WORDS * 64;
-    uint64_t blocks = (key_capacity * FILTER_BITS_PER_KEY + bits_per_block - 1) / bits_per_block;
+    uint64_t blocks = (key_capacity * bits_per_key + bits_per_block - 1) / bits_per_block;
+    uint64_t step = blocks < FOLDS_LARGE * FOLDS_LARGE ? FOLDS_SMALL : FOLDS_LARGE;
 
-    blocks = (blocks + 7) & ~(uint64_t)7;
-    if (blocks == 0) blocks = 8;
+    blocks = (blocks + step - 1) & ~(step - 1);
+    if (blocks == 0) blocks = FOLDS_SMALL;
     if (blocks > UINT32_MAX / 64) return NULL;
     return part_new(store, low, (uint32_t)blocks);
 }

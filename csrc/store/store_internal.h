@@ -45,18 +45,21 @@ LSM_MUST_USE void *store_allocate(struct store *store, size_t size);
 void store_deallocate(struct store *store, void *block, size_t size);
 void store_charge(struct store *store, size_t size);
 void store_discharge(struct store *store, size_t size);
+/* What notes of one run may take. */
+size_t store_run_limit(const struct store *store);
 /* Drop notes that were not used lately until the budget holds. Requires store.mutex. */
 void store_evict(struct store *store);
 
 /* ---------------------------------------------------------------------------- store_filter.c -- */
 
 #define FILTER_BITS_PER_KEY 12u
+#define FILTER_BITS_MIN 4u /* with fewer, most keys that are not there seem to be */
 
 /* Keys from `low` on, up to the next part. */
 struct filter_part {
     atomic_uint references;
     size_t bytes;
-    uint32_t block_count; /* a multiple of 8 unless folded */
+    uint32_t block_count; /* a multiple of 8, of a large part of 64, unless folded */
     uint32_t low_size;
     uint64_t low_window;
     const uint8_t *low;
@@ -64,13 +67,19 @@ struct filter_part {
 };
 
 LSM_MUST_USE struct filter_part *filter_part_new(struct store *store, struct slice low,
-                                                 uint64_t key_capacity);
+                                                 uint64_t key_capacity, uint32_t bits_per_key);
 void filter_part_hold(struct filter_part *part);
 void filter_part_release(struct store *store, struct filter_part *part);
 /* One thread at a time; readers may be there. */
 void filter_part_add(struct filter_part *part, uint64_t hash);
-/* The same filter in half the memory, for a part that holds few keys: NULL if it cannot be halved. */
+/* The same filter in half the memory, for a part that holds few keys or has to be smaller: NULL if it cannot be
+** halved. */
 struct filter_part *filter_part_fold(struct store *store, const struct filter_part *part);
+/* Has it more bits than this for each of so many keys? */
+static inline bool filter_part_is_above(const struct filter_part *part, uint64_t keys,
+                                        uint32_t bits_per_key) {
+    return (uint64_t)part->block_count * FILTER_BLOCK_WORDS * 64 > keys * bits_per_key;
+}
 
 /* Which of the parts, ordered by `low`, is the one for a key. */
 uint32_t filter_choose(struct filter_part *const *parts, uint32_t count, struct slice key);
@@ -84,14 +93,23 @@ struct fence_chunk {
     atomic_uint references;
     size_t bytes;
     uint32_t count;
-    uint32_t skip;           /* all separators but the first begin with `prefix` of this size */
-    const uint64_t *windows; /* of each separator, behind the prefix */
-    const uint64_t *pages;
-    const uint32_t *offsets; /* count + 1: tail i is bytes [offsets[i], offsets[i + 1]) of `tails` */
-    const uint8_t *tails;    /* separators without the prefix */
+    uint32_t skip;              /* all separators but the first begin with `prefix` of this size */
+    double slope;               /* of a straight line through the windows; see entry_above */
+    const uint64_t *windows;    /* of each separator, behind the prefix */
+    uint64_t page_low;          /* the smallest page number */
+    const uint32_t *page_steps; /* beyond it; NULL: they are too large */
+    const uint64_t *pages;      /* then these are the numbers */
+    const uint8_t *sizes;       /* of the tails, which are in the windows; NULL: one is too long */
+    const uint32_t *offsets;    /* then tail i is bytes [offsets[i], offsets[i + 1]) of `tails` */
+    const uint8_t *tails;       /* separators without the prefix; the first is empty */
     const uint8_t *prefix;
-    struct slice low;        /* the first separator, whole */
+    struct slice low;           /* the first separator, whole */
 };
+
+static inline uint64_t fence_chunk_page(const struct fence_chunk *chunk, uint32_t entry) {
+    return LSM_LIKELY(chunk->page_steps != NULL) ? chunk->page_low + chunk->page_steps[entry]
+                                                 : chunk->pages[entry];
+}
 
 /* Fences under construction: separator i is bytes [offsets[i], offsets[i + 1]) of `bytes`. */
 struct fence_draft {
@@ -107,6 +125,8 @@ static inline struct slice fence_draft_separator(const struct fence_draft *draft
     return (struct slice){size ? draft->bytes.data + draft->offsets[index] : &empty, size};
 }
 
+/* What the chunk of a draft takes. */
+size_t fence_draft_bytes(const struct fence_draft *draft);
 LSM_MUST_USE struct fence_chunk *fence_chunk_new(struct store *store,
                                                  const struct fence_draft *draft);
 void fence_chunk_hold(struct fence_chunk *chunk);
@@ -148,6 +168,9 @@ struct range_copy {
 };
 LSM_MUST_USE bool range_copy_make(struct store *store, const struct range_list *list,
                                   struct range_copy *out);
+/* Another one of the same content. */
+LSM_MUST_USE bool range_copy_again(struct store *store, const struct range_copy *ranges,
+                                   struct range_copy *out);
 void range_copy_release(struct store *store, struct range_copy *copy);
 /* May the key lie inside an interval? (Its ends do not.) */
 bool range_copy_covers(const struct range_copy *ranges, struct slice key);
@@ -214,5 +237,19 @@ struct store_batch_item {
 
 /* Page numbers told to the builder are translated ones. */
 void run_builder_set_translated(struct run_builder *builder);
+/* Its notes shall take no more than `bytes`. To be called before the first record. */
+void run_builder_set_limit(struct run_builder *builder, size_t bytes);
+/* A better guess than that it was made with; too late once the filter has been begun. */
+void run_builder_expect(struct run_builder *builder, uint64_t keys);
+/* Keys told so far. */
+uint64_t run_builder_keys(const struct run_builder *builder);
+/* Neither filter nor fences are left to make. */
+bool run_builder_is_spent(const struct run_builder *builder);
+
+/* ---------------------------------------------------------------------------- store_notes.c -- */
+
+/* The filter alone, for when the fences have to go: NULL if there is none, or no memory. */
+struct run_notes *run_notes_unfenced(const struct run_notes *notes);
+size_t run_notes_fence_bytes(const struct run_notes *notes);
 
 #endif

@@ -92,6 +92,20 @@ bool range_copy_make(struct store *store, const struct range_list *list, struct 
     return true;
 }
 
+bool range_copy_again(struct store *store, const struct range_copy *ranges,
+                      struct range_copy *out) {
+    uint32_t *offsets;
+
+    *out = *ranges;
+    if (ranges->bytes == 0) return true;
+    offsets = store_allocate(store, ranges->bytes);
+    if (offsets == NULL) return false;
+    memcpy(offsets, ranges->offsets, ranges->bytes);
+    out->offsets = offsets;
+    out->data = (const uint8_t *)offsets + (ranges->data - (const uint8_t *)ranges->offsets);
+    return true;
+}
+
 void range_copy_release(struct store *store, struct range_copy *copy) {
     store_deallocate(store, (void *)(uintptr_t)copy->offsets, copy->bytes);
     *copy = (struct range_copy){0};

@@ -1,9 +1,10 @@
 /*
 ** store_visit.c — notes about runs that somebody else wrote, made little by little by those who read them.
 **
-** Each lookup that comes to a run without notes tells the run's builder about one more page, from the first to the
-** last; then the notes are complete. A lookup thus never pays for more than a page, and nothing is read when a
-** database is opened.
+** Each lookup that comes to a run without notes tells the run's builder about some more pages, from the first to the
+** last; then the notes are complete. A lookup thus never pays for more than VISIT_PAGES, which follow each other in
+** the file and are fetched ahead, and nothing is read when a database is opened. After so many pages it is also
+** known how many keys the run will have, so that its filter is made in one piece.
 **
 ** INVARIANTS  (I1) only a reader of the newest snapshot begins: what he sees is in every later snapshot until the
 **             store is told otherwise.
@@ -13,17 +14,30 @@
 #include "base/memory.h"
 #include "store/store_internal.h"
 
-#define BYTES_PER_PAGE 112u /* what the notes of a page take, roughly */
-#define INDEX_PAGES_MAX 8u  /* passed over in one visit */
+#define VISIT_PAGES 16u     /* with more, a lookup would take much longer than others */
+#define BYTES_PER_PAGE 8u   /* what the notes of a page take at least: some keys with FILTER_BITS_MIN, or a fence */
 
-/* Would notes of the run fit the budget as it is? Else they would only drive others out. */
-static bool fits(const struct store *store, const struct segment_view *view) {
+/* What notes of the run may take without driving others out of the budget as it is; 0: not worth beginning. */
+static size_t room_for(const struct store *store, const struct segment_view *view) {
     size_t budget = store_budget(store);
     size_t bytes = store_bytes(store);
     uint64_t pages = view->segment->size;
+    size_t room = bytes < budget ? budget - bytes : 0;
 
     if (pager_is_compressed(view->pager)) pages /= pager_page_size(view->pager) / 2;
-    return bytes < budget && pages < (budget - bytes) / BYTES_PER_PAGE;
+    return pages < room / BYTES_PER_PAGE ? room : 0;
+}
+
+/* A builder that keeps within what is left of the budget; NULL: there is nothing to hope for. */
+static struct run_builder *new_reading(struct store *store, const struct segment_view *view) {
+    struct run_builder *builder = NULL;
+    size_t room = room_for(store, view);
+
+    if (room > 0) builder = run_builder_new(store, 0);
+    if (builder == NULL) return NULL;
+    run_builder_set_limit(builder, room);
+    if (view->redirects && view->redirects->count > 0) run_builder_set_translated(builder);
+    return builder;
 }
 
 /* The entry to go on with, its builder ready; NULL if there is nothing to do now. Requires store.mutex. */
@@ -36,14 +50,10 @@ static struct store_entry *begin_visit(struct store *store, const struct segment
             entry = store_entry_add(store, view->segment, snapshot_id);
         }
         if (entry) {
-            uint64_t pages = pager_segment_pages_max(view->pager, view->segment);
             entry->next_page = view->segment->first;
-            entry->steps_left = pages;
-            if (fits(store, view)) entry->reading = run_builder_new(store, 0);
+            entry->steps_left = pager_segment_pages_max(view->pager, view->segment);
+            entry->reading = new_reading(store, view);
             if (entry->reading == NULL) entry->hopeless = true;
-            if (entry->reading && view->redirects && view->redirects->count > 0) {
-                run_builder_set_translated(entry->reading);
-            }
         }
     }
     if (entry && entry->busy) return NULL;
@@ -54,14 +64,14 @@ static struct store_entry *begin_visit(struct store *store, const struct segment
     return entry;
 }
 
-/* Tell the builder about the page `*page_no`; 0 afterwards: that was the last one. */
-static int read_page(const struct segment_view *view, struct run_builder *builder, lsm_env *env,
-                     uint64_t *page_no, uint64_t *steps_left) {
+/* Tell the builder about some pages from `*page_no` on; 0 afterwards: that was the last one. */
+static int read_pages(const struct segment_view *view, struct run_builder *builder, lsm_env *env,
+                      uint64_t *page_no, uint64_t *steps_left) {
     struct segment_observer observer = run_builder_observer(builder);
     struct error_context ignored = {0};
     struct segment_view quiet = *view;
     struct buffer scratch;
-    uint32_t index_pages = 0;
+    uint32_t count = 0;
     int rc;
 
     quiet.error = &ignored;
@@ -74,10 +84,21 @@ static int read_page(const struct segment_view *view, struct run_builder *builde
         *page_no = next;
         if (*steps_left == 0 && next != 0) rc = LSM_ERROR; /* a loop */
         if (*steps_left > 0) (*steps_left)--;
-        if (!is_index) break;
-    } while (rc == LSM_OK && *page_no != 0 && ++index_pages < INDEX_PAGES_MAX);
+        if (run_builder_is_spent(builder)) rc = LSM_FULL;
+    } while (rc == LSM_OK && *page_no != 0 && ++count < VISIT_PAGES);
     buffer_release(&scratch);
     return rc;
+}
+
+/* The keys of the run, from those of the pages read so far. How many pages a compressed file has is unknown. */
+static void expect_keys(const struct segment_view *view, struct run_builder *builder,
+                        uint64_t steps_left) {
+    uint64_t pages = pager_segment_pages_max(view->pager, view->segment);
+    uint64_t keys = run_builder_keys(builder);
+
+    if (pager_is_compressed(view->pager) || steps_left >= pages) return;
+    keys = (uint64_t)((double)keys / (double)(pages - steps_left) * (double)pages);
+    run_builder_expect(builder, keys + keys / 16 + 1); /* a little more: one piece is faster than two */
 }
 
 struct run_notes *store_visit(struct store *store, const struct segment_view *view,
@@ -106,7 +127,8 @@ struct run_notes *store_visit(struct store *store, const struct segment_view *vi
     os_mutex_leave(store->env, store->mutex);
     if (builder == NULL) return notes;
 
-    rc = read_page(view, builder, store->env, &page_no, &steps_left);
+    rc = read_pages(view, builder, store->env, &page_no, &steps_left);
+    if (rc == LSM_OK && page_no != 0) expect_keys(view, builder, steps_left);
     if (rc == LSM_OK && page_no == 0) notes = run_builder_notes(builder, true);
 
     os_mutex_enter(store->env, store->mutex);

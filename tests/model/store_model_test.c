@@ -1,6 +1,6 @@
 /*
-** store_model_test.c — point reads with fences and filters against a sorted map: budgets from nothing to plenty,
-** merges interrupted everywhere, range deletes, blocks used again, old snapshots held meanwhile.
+** store_model_test.c — point reads and seeks with fences and filters against a sorted map: budgets from nothing to
+** plenty, merges interrupted everywhere, range deletes, blocks used again, old snapshots held meanwhile.
 **
 ** LSM_HISTORIES=n runs that many histories of each kind; LSM_HISTORY=seed repeats one.
 */
@@ -48,6 +48,53 @@ static void check_point_reads(struct history *h, lsm_cursor *cursor,
     }
 }
 
+/* The cursor stands on the entry of key `key`, -1 and key_count = on none. */
+static void check_stands(struct history *h, lsm_cursor *cursor,
+                         const struct history_entry *entries, int64_t key) {
+    bool on = key >= 0 && key < (int64_t)h->key_count;
+    const void *data = NULL;
+    int size = 0;
+
+    CHECK_MSG((lsm_csr_valid(cursor) != 0) == on, "key %d in step %u", (int)key, h->step);
+    if (!on) return;
+    CHECK_OK(lsm_csr_key(cursor, &data, &size));
+    CHECK_EQ_BYTES(data, size, h->keys[key], h->key_sizes[key]);
+    CHECK_OK(lsm_csr_value(cursor, &data, &size));
+    CHECK_EQ_BYTES(data, size, history_value(h, &entries[key]), entries[key].size);
+}
+
+static int64_t present_from(const struct history *h, const struct history_entry *entries, int64_t key,
+                            int step) {
+    while (key >= 0 && key < (int64_t)h->key_count && !entries[key].present) key += step;
+    return key;
+}
+
+static void check_seeks(struct history *h, lsm_cursor *cursor, const struct history_entry *entries) {
+    char beside[8];
+
+    for (uint32_t i = 0; i < h->key_count; i++) {
+        int64_t at = present_from(h, entries, i, 1);
+        CHECK_OK(lsm_csr_seek(cursor, h->keys[i], (int)h->key_sizes[i], LSM_SEEK_GE));
+        for (int steps = 0; steps < 3; steps++) {
+            check_stands(h, cursor, entries, at);
+            CHECK_OK(lsm_csr_next(cursor));
+            at = present_from(h, entries, at + 1, 1);
+        }
+        at = present_from(h, entries, i, -1);
+        CHECK_OK(lsm_csr_seek(cursor, h->keys[i], (int)h->key_sizes[i], LSM_SEEK_LE));
+        for (int steps = 0; steps < 3; steps++) {
+            check_stands(h, cursor, entries, at);
+            CHECK_OK(lsm_csr_prev(cursor));
+            at = present_from(h, entries, at - 1, -1);
+        }
+        snprintf(beside, sizeof beside, "k%05u", 2 * i);
+        CHECK_OK(lsm_csr_seek(cursor, beside, 6, LSM_SEEK_GE));
+        check_stands(h, cursor, entries, present_from(h, entries, i, 1));
+        CHECK_OK(lsm_csr_seek(cursor, beside, 6, LSM_SEEK_LE));
+        check_stands(h, cursor, entries, present_from(h, entries, (int64_t)i - 1, -1));
+    }
+}
+
 static void run_history(uint64_t seed, int budget_kb, uint32_t steps) {
     static struct old_reader readers[2];
     struct history h;
@@ -67,11 +114,13 @@ static void run_history(uint64_t seed, int budget_kb, uint32_t steps) {
         history_step(&h);
         if (kind < 3) {
             if (reader->db) check_point_reads(&h, reader->cursor, reader->entries);
+            if (reader->db && kind == 0) check_seeks(&h, reader->cursor, reader->entries);
             old_reader_end(reader);
             if (kind < 2) old_reader_begin(reader, &h);
         } else if (kind < 6) {
             CHECK_OK(lsm_csr_open(h.db, &cursor));
             check_point_reads(&h, cursor, h.entries);
+            if (kind == 3) check_seeks(&h, cursor, h.entries);
             CHECK_OK(lsm_csr_close(cursor));
         }
     }
@@ -91,20 +140,20 @@ static void run_histories(int budget_kb, uint32_t salt) {
     for (uint32_t i = 0; i < count; i++) run_history(test_state.seed * 1000 + salt + i, budget_kb, 150);
 }
 
-TEST(point_reads_without_a_budget_agree_with_a_sorted_map) {
+TEST(reads_without_a_budget_agree_with_a_sorted_map) {
     run_histories(0, 0);
 }
 
-TEST(point_reads_with_a_tiny_budget_agree_with_a_sorted_map) {
+TEST(reads_with_a_tiny_budget_agree_with_a_sorted_map) {
     run_histories(4, 100);
     run_histories(30, 200);
 }
 
-TEST(point_reads_with_plenty_of_memory_agree_with_a_sorted_map) {
+TEST(reads_with_plenty_of_memory_agree_with_a_sorted_map) {
     run_histories(65536, 300);
 }
 
-TEST(point_reads_of_compressed_runs_agree_with_a_sorted_map) {
+TEST(reads_of_compressed_runs_agree_with_a_sorted_map) {
     history_codec = &rle_codec;
     history_codec_name = "rle";
     run_histories(65536, 400);

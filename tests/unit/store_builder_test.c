@@ -164,22 +164,95 @@ TEST(lookups_by_notes_agree_with_lookups_by_the_index) {
     }
 }
 
-TEST(no_more_memory_than_twice_the_budget_and_then_fences_alone) {
-    struct store_fixture f;
-    struct run_builder *builder;
+/* What a builder makes of 60000 keys, on pages of 10, within a budget. */
+static struct run_notes *notes_within(struct store *store, uint32_t expected, size_t *most) {
+    struct run_builder *builder = run_builder_new(store, expected);
+    struct segment_observer observer = run_builder_observer(builder);
     struct run_notes *notes;
-    struct segment run;
+    char text[24];
 
-    store_fixture_open(&f, "run.lsm", 120000);
-    builder = run_builder_new(f.store, 0);
-    fixture_run(&f, builder, 60000, &run);
-    CHECK(store_bytes(f.store) <= 240000);
+    *most = 0;
+    for (uint32_t i = 0; i < 60000; i++) {
+        observer.record(observer.context, RECORD_INSERT, fixture_key(text, 2 * i), i % 10 == 0);
+        if (i % 10 == 9) observer.page(observer.context, 2 + i / 10);
+        if (store_bytes(store) > *most) *most = store_bytes(store);
+    }
     notes = run_builder_notes(builder, true);
     run_builder_free(builder);
-    if (notes) CHECK(run_notes_bytes(notes) <= 240000);
-    run_notes_release(notes);
-    CHECK_EQ_UINT(store_bytes(f.store), 0);
-    store_fixture_close(&f);
+    return notes;
+}
+
+/* A filter of 12 bits takes 90 KB, of 8 bits 60 KB, of 4 bits 30 KB; fences of 6000 pages 80 KB. */
+TEST(notes_become_worse_by_steps_as_the_budget_shrinks) {
+    static const struct {
+        size_t budget;
+        bool fences;
+        uint32_t false_max; /* of 60000 absent keys seem to be there */
+    } rows[] = {{1000000, true, 600}, {240000, true, 600}, {200000, true, 1200}, {190000, true, 2000},
+                {140000, false, 600}, {90000, false, 3000}, {65000, false, 12000},
+                {45000, false, 24000}};
+    uint32_t false_before = 0;
+
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct store_fixture f;
+        struct run_notes *notes;
+        uint32_t seeming = 0;
+        char text[24];
+        size_t most;
+
+        TEST_NOTE("budget %u", (unsigned)rows[i].budget);
+        store_fixture_open(&f, "run.lsm", rows[i].budget);
+        notes = notes_within(f.store, 60000, &most);
+        CHECK(notes != NULL);
+        CHECK(run_notes_bytes(notes) <= rows[i].budget);
+        CHECK_MSG(most <= rows[i].budget, "%u bytes", (unsigned)most);
+        CHECK_EQ_INT(run_notes_fenced(notes), rows[i].fences);
+        CHECK_EQ_UINT(notes->part_count, 1);
+        for (uint32_t number = 0; number < 120000; number++) {
+            struct slice key = fixture_key(text, number);
+            struct segment_place place;
+            bool out = run_notes_exclude(notes, key, store_hash(key));
+            if (number % 2 == 0) CHECK(!out);
+            else seeming += !out;
+            if (run_notes_place(notes, key, &place)) CHECK_EQ_UINT(place.page_no, 2 + number / 20);
+        }
+        CHECK_MSG(seeming <= rows[i].false_max, "%u seem to be there", seeming);
+        if (!rows[i].fences) {
+            CHECK(seeming > false_before);
+            false_before = seeming;
+        }
+        run_notes_release(notes);
+        CHECK_EQ_UINT(store_bytes(f.store), 0);
+        store_fixture_close(&f);
+    }
+}
+
+TEST(a_filter_that_outgrows_the_limit_is_folded_and_then_given_up) {
+    for (size_t budget = 20000; budget < 500000; budget += budget / 8) {
+        struct store_fixture f;
+        struct run_notes *notes;
+        uint32_t seeming = 0;
+        char text[24];
+        size_t most;
+
+        TEST_NOTE("budget %u", (unsigned)budget);
+        store_fixture_open(&f, "run.lsm", budget);
+        notes = notes_within(f.store, 0, &most);
+        CHECK(most <= 2 * budget);
+        if (notes) CHECK(run_notes_bytes(notes) <= budget);
+        for (uint32_t number = 0; notes && number < 120000; number++) {
+            struct slice key = fixture_key(text, number);
+            struct segment_place place;
+            bool out = run_notes_exclude(notes, key, store_hash(key));
+            if (number % 2 == 0) CHECK(!out);
+            else seeming += !out;
+            if (run_notes_place(notes, key, &place)) CHECK_EQ_UINT(place.page_no, 2 + number / 20);
+        }
+        if (budget > 200000) CHECK(notes && seeming < 6000);
+        run_notes_release(notes);
+        CHECK_EQ_UINT(store_bytes(f.store), 0);
+        store_fixture_close(&f);
+    }
 }
 
 TEST(without_a_budget_nothing_is_built) {

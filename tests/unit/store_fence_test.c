@@ -61,7 +61,7 @@ TEST(worked_example_of_the_header) {
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         uint32_t position = 99999;
         uint32_t entry = fence_chunk_search(chunk, text_slice(rows[i].key), &position);
-        CHECK_EQ_UINT(chunk->pages[entry], rows[i].page_no);
+        CHECK_EQ_UINT(fence_chunk_page(chunk, entry), rows[i].page_no);
         CHECK(position < 65536);
     }
     fence_chunk_release(f.store, chunk);
@@ -139,8 +139,8 @@ TEST(chunks_of_every_kind_of_key_agree_with_a_plain_walk) {
                 }
                 chunk = chunks[fence_choose(chunks, windows, chunk_count, key)];
                 entry = fence_chunk_search(chunk, key, &position);
-                CHECK_MSG(chunk->pages[entry] == plain + 100, "page %u, expected %u: key of %u bytes",
-                          (unsigned)chunk->pages[entry], plain + 100, key.size);
+                CHECK_MSG(fence_chunk_page(chunk, entry) == plain + 100, "page %u, expected %u: key of %u bytes",
+                          (unsigned)fence_chunk_page(chunk, entry), plain + 100, key.size);
                 CHECK(position < 65536);
             }
             for (uint32_t i = 0; i < chunk_count; i++) fence_chunk_release(f.store, chunks[i]);
@@ -168,6 +168,39 @@ TEST(position_says_how_far_a_key_is_on_its_page) {
     CHECK_EQ_UINT(position, 32768); /* nothing behind to compare with */
     fence_chunk_release(f.store, chunk);
     close_fixture(&f);
+}
+
+/* Longer tails than a window, pages further apart than 32 bits: each in its own layout. */
+TEST(a_chunk_is_as_large_as_its_tails_and_page_numbers_need) {
+    for (int layout = 0; layout < 4; layout++) {
+        bool long_tails = layout & 1, far_pages = layout & 2;
+        struct fixture f;
+        struct fence_chunk *chunk;
+        uint32_t position;
+        char text[40];
+
+        open_fixture(&f);
+        draft_add(&f, text_slice(""), 7 + ((uint64_t)1 << 40));
+        for (uint32_t i = 1; i < 900; i++) {
+            snprintf(text, sizeof text, long_tails ? "k%u%04u-tail" : "k%u%04u", i / 450, i);
+            draft_add(&f, text_slice(text), far_pages ? (uint64_t)i << 32 : ((uint64_t)1 << 40) - i);
+        }
+        chunk = fence_chunk_new(f.store, &f.draft);
+        CHECK_EQ_INT(chunk->sizes == NULL, long_tails);
+        CHECK_EQ_INT(chunk->page_steps == NULL, far_pages);
+        if (layout == 0) CHECK(chunk->bytes < 900 * 13 + 200);
+        for (uint32_t i = 1; i < 900; i++) {
+            snprintf(text, sizeof text, long_tails ? "k%u%04u-tail" : "k%u%04u", i / 450, i);
+            CHECK_EQ_UINT(fence_chunk_search(chunk, text_slice(text), &position), i);
+            CHECK_EQ_UINT(fence_chunk_page(chunk, i),
+                          far_pages ? (uint64_t)i << 32 : ((uint64_t)1 << 40) - i);
+            text[strlen(text) - 1]--;
+            CHECK_EQ_UINT(fence_chunk_search(chunk, text_slice(text), &position), i - 1);
+        }
+        CHECK_EQ_UINT(fence_chunk_page(chunk, 0), 7 + ((uint64_t)1 << 40));
+        fence_chunk_release(f.store, chunk);
+        close_fixture(&f);
+    }
 }
 
 TEST(a_chunk_without_memory_is_null) {

@@ -36,7 +36,7 @@ static uint32_t count_false(const struct filter_part *part, uint64_t from, uint3
 TEST(every_added_key_is_held_and_one_in_a_hundred_others_at_most) {
     struct test_env env;
     struct store *store = new_store(&env, 1 << 20);
-    struct filter_part *part = filter_part_new(store, (struct slice){NULL, 0}, 20000);
+    struct filter_part *part = filter_part_new(store, (struct slice){NULL, 0}, 20000, FILTER_BITS_PER_KEY);
 
     CHECK(part != NULL);
     for (uint64_t i = 0; i < 20000; i++) filter_part_add(part, hash_of(i));
@@ -49,7 +49,7 @@ TEST(every_added_key_is_held_and_one_in_a_hundred_others_at_most) {
 TEST(an_empty_filter_holds_nothing) {
     struct test_env env;
     struct store *store = new_store(&env, 1 << 20);
-    struct filter_part *part = filter_part_new(store, (struct slice){NULL, 0}, 0);
+    struct filter_part *part = filter_part_new(store, (struct slice){NULL, 0}, 0, FILTER_BITS_PER_KEY);
 
     CHECK_EQ_UINT(count_false(part, 0, 1000), 0);
     filter_part_release(store, part);
@@ -59,7 +59,7 @@ TEST(an_empty_filter_holds_nothing) {
 TEST(a_folded_filter_answers_for_the_same_keys) {
     struct test_env env;
     struct store *store = new_store(&env, 1 << 20);
-    struct filter_part *part = filter_part_new(store, (struct slice){NULL, 0}, 40000);
+    struct filter_part *part = filter_part_new(store, (struct slice){NULL, 0}, 40000, FILTER_BITS_PER_KEY);
     struct filter_part *half;
     struct filter_part *quarter;
 
@@ -80,7 +80,7 @@ TEST(a_folded_filter_answers_for_the_same_keys) {
 TEST(a_filter_of_one_block_cannot_be_folded) {
     struct test_env env;
     struct store *store = new_store(&env, 1 << 20);
-    struct filter_part *part = filter_part_new(store, (struct slice){NULL, 0}, 0);
+    struct filter_part *part = filter_part_new(store, (struct slice){NULL, 0}, 0, FILTER_BITS_PER_KEY);
     struct filter_part *next;
 
     while ((next = filter_part_fold(store, part)) != NULL) {
@@ -119,7 +119,7 @@ TEST(the_part_of_a_key_is_the_last_that_begins_at_or_below_it) {
 
     for (uint32_t i = 0; i < 4; i++) {
         struct slice low = {(const uint8_t *)lows[i], (uint32_t)strlen(lows[i])};
-        parts[i] = filter_part_new(store, low, 10);
+        parts[i] = filter_part_new(store, low, 10, FILTER_BITS_PER_KEY);
     }
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         struct slice key = {(const uint8_t *)rows[i].key, (uint32_t)strlen(rows[i].key)};
@@ -134,9 +134,9 @@ TEST(a_part_without_memory_or_beyond_the_budget_is_null) {
     struct test_env env;
     struct store *store = new_store(&env, 10000);
 
-    CHECK_EQ_PTR(filter_part_new(store, (struct slice){NULL, 0}, 1000000), NULL);
+    CHECK_EQ_PTR(filter_part_new(store, (struct slice){NULL, 0}, 1000000, FILTER_BITS_PER_KEY), NULL);
     env.allocations_left = 0;
-    CHECK_EQ_PTR(filter_part_new(store, (struct slice){NULL, 0}, 10), NULL);
+    CHECK_EQ_PTR(filter_part_new(store, (struct slice){NULL, 0}, 10, FILTER_BITS_PER_KEY), NULL);
     env.allocations_left = -1;
     end_store(&env, store);
 }

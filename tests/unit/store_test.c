@@ -243,6 +243,86 @@ TEST(every_budget_is_kept_when_a_snapshot_is_published) {
     }
 }
 
+/* A filter of 30000 keys takes 45 KB, fences of 3000 pages 42 KB. */
+static struct run_builder *large_builder(struct store *store) {
+    struct run_builder *builder = run_builder_new(store, 30000);
+    struct segment_observer observer = run_builder_observer(builder);
+    char text[24];
+
+    observer.record(observer.context, RECORD_START_DELETE, (struct slice){(const uint8_t *)"a", 1}, true);
+    observer.record(observer.context, RECORD_END_DELETE, (struct slice){(const uint8_t *)"b", 1}, false);
+    for (uint32_t i = 0; i < 30000; i++) {
+        observer.record(observer.context, RECORD_INSERT, fixture_key(text, i), i > 0 && i % 10 == 0);
+        if (i % 10 == 9) observer.page(observer.context, 3 + i / 10);
+    }
+    return builder;
+}
+
+TEST(large_notes_lose_their_fences_before_their_filter) {
+    struct store_fixture f;
+    struct store_batch batch;
+    struct snapshot snapshot;
+    struct run_notes *notes;
+    struct level levels[1];
+    struct slice key;
+    char text[24];
+    size_t full;
+
+    store_fixture_open(&f, "x.lsm", 1 << 20);
+    batch = (struct store_batch){.store = f.store};
+    store_batch_add(&batch, &run_a, large_builder(f.store), true);
+    fixture_snapshot(&snapshot, levels, 20, &run_a, 1);
+    store_publish(&batch, &snapshot);
+    store_batch_release(&batch);
+    full = store_bytes(f.store);
+    store_set_budget(f.store, full - 1);
+    notes = store_find(f.store, &run_a, 20);
+    CHECK(notes != NULL);
+    CHECK(!run_notes_fenced(notes));
+    CHECK_EQ_UINT(store_bytes(f.store), run_notes_bytes(notes));
+    CHECK(store_bytes(f.store) < full - 30000);
+    for (uint32_t i = 0; i < 30000; i++) {
+        key = fixture_key(text, i);
+        CHECK(!run_notes_exclude(notes, key, store_hash(key)));
+    }
+    key = (struct slice){(const uint8_t *)"az", 2}; /* ranges stay with the filter */
+    CHECK(!run_notes_exclude(notes, key, store_hash(key)));
+    CHECK_EQ_UINT(run_notes_keys(notes), 30000);
+    run_notes_mark_used(notes);
+    run_notes_release(notes);
+    store_set_budget(f.store, 20000); /* not even the filter fits */
+    CHECK(!knows(f.store, &run_a, 20));
+    CHECK_EQ_UINT(store_bytes(f.store), 0);
+    store_fixture_close(&f);
+}
+
+TEST(of_large_notes_those_in_use_stay) {
+    struct store_fixture f;
+    struct store_batch batch;
+    struct snapshot snapshot;
+    struct run_notes *notes;
+    struct segment both[] = {run_a, run_b};
+    struct level levels[2];
+    size_t full;
+
+    store_fixture_open(&f, "x.lsm", 1 << 20);
+    batch = (struct store_batch){.store = f.store};
+    store_batch_add(&batch, &run_a, large_builder(f.store), true);
+    store_batch_add(&batch, &run_b, large_builder(f.store), true);
+    fixture_snapshot(&snapshot, levels, 20, both, 2);
+    store_publish(&batch, &snapshot);
+    store_batch_release(&batch);
+    full = store_bytes(f.store);
+    store_set_budget(f.store, full - 1); /* one goes without fences */
+    notes = store_find(f.store, &run_b, 20);
+    CHECK(notes != NULL);
+    run_notes_mark_used(notes);
+    run_notes_release(notes);
+    store_set_budget(f.store, full / 3);
+    CHECK(knows(f.store, &run_b, 20) && !knows(f.store, &run_a, 20));
+    store_fixture_close(&f);
+}
+
 TEST(notes_may_outlive_the_store) {
     struct store_fixture f;
     struct run_notes *held;
@@ -272,7 +352,7 @@ static uint32_t visit_all(struct store_fixture *f, const struct segment *run, in
     return hopeless ? 0 : visits;
 }
 
-TEST(visits_make_notes_a_page_at_a_time) {
+TEST(visits_make_notes_some_pages_at_a_time) {
     struct store_fixture f;
     struct run_notes *notes;
     struct segment run;
@@ -282,7 +362,7 @@ TEST(visits_make_notes_a_page_at_a_time) {
     fixture_run(&f, NULL, 5000, &run);
     CHECK(!knows(f.store, &run, 20)); /* a reader of snapshot 20 was here */
     visits = visit_all(&f, &run, 20, &notes);
-    CHECK(visits > run.size / 2 && visits <= run.size);
+    CHECK(visits > run.size / 32 && visits <= run.size / 16 + 1);
     fixture_check(&f, &run, notes, 5000);
     CHECK(knows(f.store, &run, 20) && !knows(f.store, &run, 19));
     run_notes_release(notes);
@@ -324,16 +404,54 @@ TEST(a_run_that_leaves_meanwhile_takes_its_unfinished_notes_along) {
     store_fixture_close(&f);
 }
 
-TEST(what_would_not_fit_the_budget_is_not_begun) {
+/* Budgets: not enough to begin; enough to begin, but with the first parts the run proves too large. */
+TEST(what_would_not_fit_the_budget_is_not_begun_or_given_up) {
+    static const size_t budgets[] = {4000, 14500};
+    for (size_t i = 0; i < sizeof budgets / sizeof budgets[0]; i++) {
+        struct store_fixture f;
+        struct run_notes *notes;
+        struct segment run;
+
+        store_fixture_open(&f, "run.lsm", budgets[i]);
+        fixture_run(&f, NULL, 30000, &run);
+        CHECK(!knows(f.store, &run, 20));
+        CHECK_EQ_UINT(visit_all(&f, &run, 20, &notes), 0);
+        CHECK_EQ_UINT(store_bytes(f.store), 0);
+        store_fixture_close(&f);
+    }
+}
+
+TEST(visits_leave_alone_what_others_have_of_the_budget) {
     struct store_fixture f;
     struct run_notes *notes;
     struct segment run;
 
-    store_fixture_open(&f, "run.lsm", 10000);
-    fixture_run(&f, NULL, 5000, &run);
+    store_fixture_open(&f, "run.lsm", 400000);
+    store_charge(f.store, 300000);
+    fixture_run(&f, NULL, 60000, &run);
     CHECK(!knows(f.store, &run, 20));
-    CHECK_EQ_UINT(visit_all(&f, &run, 20, &notes), 0);
-    CHECK_EQ_UINT(store_bytes(f.store), 0);
+    CHECK(visit_all(&f, &run, 20, &notes) > 0);
+    CHECK(run_notes_bytes(notes) < 100000);
+    CHECK_EQ_UINT(notes->part_count, 1);
+    CHECK(!run_notes_fenced(notes));
+    run_notes_release(notes);
+    store_discharge(f.store, 300000);
+    store_fixture_close(&f);
+}
+
+TEST(a_run_that_was_visited_has_its_filter_in_one_piece) {
+    struct store_fixture f;
+    struct run_notes *notes;
+    struct segment run;
+
+    store_fixture_open(&f, "run.lsm", 64 << 20);
+    fixture_run(&f, NULL, 100000, &run);
+    CHECK(!knows(f.store, &run, 20));
+    CHECK(visit_all(&f, &run, 20, &notes) > 0);
+    CHECK(run_notes_probe(notes).words != NULL);
+    CHECK(notes->parts[0]->bytes < 100000 * 14 / 8); /* little more than 12 bits a key */
+    fixture_check(&f, &run, notes, 100000);
+    run_notes_release(notes);
     store_fixture_close(&f);
 }
 
