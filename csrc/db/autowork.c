@@ -8,11 +8,13 @@
 */
 #include "base/checked.h"
 #include "db/db_internal.h"
+#include "snapshot/checkpoint.h"
 
 #define NO_LIMIT UINT32_MAX
 #define ROOM_SLICE_PAGES 256 /* merging ahead of a flush goes in slices of so many pages */
 #define SLICE_PAGES_MIN 8    /* a slice of the background worker, whatever the page size */
 #define SLICE_PAGES_MAX 65536
+#define PATIENCE_PRESSED 4   /* see checkpoint_patience */
 
 /* ------------------------------------------------------------------------------ the worker -- */
 
@@ -83,6 +85,7 @@ static int job_begin(lsm_db *db, struct job *job) {
     rc = checkpoint_decode(words, word_count, pager_is_compressed(db->pager), db->env, &db->error,
                            &snapshot);
     if (rc != LSM_OK) return rc;
+    snapshot_mend_fronts(&snapshot, db->pager);
     gather_limits(db, &limits);
     rc = work_begin(&job->work, db->env, db->pager, &db->error, &snapshot, &config, &limits);
     snapshot_release(&snapshot);
@@ -144,15 +147,38 @@ static int flush_old(lsm_db *db, struct job *job, struct tree_header *header) {
     return rc;
 }
 
-/* Pages that may still be written before a checkpoint is due; NO_LIMIT when there are none due. */
-static uint32_t room_before_checkpoint(const struct job *job) {
+/* Pages that may still be written before a checkpoint is due; NO_LIMIT when there are none due. `patience`: so many
+** times as much as was asked for. */
+static uint32_t room_before_checkpoint(const struct job *job, uint32_t patience) {
     const struct work *work = &job->work;
-    uint64_t limit = (uint64_t)work->config.autocheckpoint_kb * 1024 / work->next.page_size;
+    uint64_t limit = (uint64_t)work->config.autocheckpoint_kb * 1024 / work->next.page_size * patience;
     uint32_t written = work->next.pages_written - work->limits.checkpoint_pages;
 
     if (work->config.autocheckpoint_kb == 0) return NO_LIMIT;
     if (limit == 0) limit = 1; /* less than a page: after each page, but never before the first */
-    return written >= limit ? 0 : (uint32_t)(limit - written);
+    if (written >= limit) return 0;
+    limit -= written;
+    return limit < NO_LIMIT ? (uint32_t)limit : NO_LIMIT - 1;
+}
+
+/* While those who write fill memory faster than the worker empties it, it spends its time on runs rather than on
+** waiting for a slow disk: the next checkpoint comes later, and covers more. */
+static uint32_t checkpoint_patience(const lsm_db *db, const struct tree_header *header, const struct job *job) {
+    uint64_t unit = (uint64_t)db->config.autoflush_kb * 1024;
+    uint64_t in_memory = (uint64_t)header->live.byte_count + header->old.byte_count;
+    bool pressed = db->is_worker && old_tree_waits(header, &job->work.next) && in_memory > 2 * unit;
+
+    return pressed ? PATIENCE_PRESSED : 1;
+}
+
+/* Records that are deleted or replaced before they reach the file leave no pages to count, but a log. True if a
+** checkpoint of what is published would set free too much of it to wait. */
+static bool log_is_due(const lsm_db *db, const struct job *job, const struct tree_header *header) {
+    struct checkpoint_facts facts;
+
+    database_facts(db->database, &facts);
+    return job->work.published.log.field >> 1 != facts.stored_log_offset &&
+           log_length_since(header->log_regions, facts.stored_log_offset) > db_log_limit(db);
 }
 
 /* One turn under WORKER. *checkpoint_due: take one, then come again if pages are left. */
@@ -171,6 +197,8 @@ static int single_work(lsm_db *db, uint32_t merge, uint32_t pages, uint32_t *don
     *done = 0;
     *merged = 0;
     *checkpoint_due = false;
+    rc = recovered_prove_checkpoint(db);
+    if (rc != LSM_OK) return rc;
     rc = job_begin(db, &job);
     if (rc != LSM_OK) goto done;
     if (db->level_count > 0) {
@@ -179,7 +207,7 @@ static int single_work(lsm_db *db, uint32_t merge, uint32_t pages, uint32_t *don
         rc = shm_load_tree(db->shm, &loaded, &copy);
         if (rc != LSM_OK) goto done;
     }
-    room = room_before_checkpoint(&job);
+    room = room_before_checkpoint(&job, checkpoint_patience(db, header, &job));
     limited = room < pages;
     left = limited ? room : pages;
     /* Somebody else writes on into memory until the old tree is gone: that cannot wait for a slow disk. */
@@ -209,7 +237,7 @@ static int single_work(lsm_db *db, uint32_t merge, uint32_t pages, uint32_t *don
     *done = job.work.pages_written;
     rc = job_publish(db, &job);
     if (rc != LSM_OK) goto done;
-    *checkpoint_due = limited && left == 0;
+    *checkpoint_due = (limited && left == 0) || log_is_due(db, &job, header);
     if (merge == 1 && job.work.config.autocheckpoint_kb > 0 && *merged > 0 &&
         work_is_compact(&job.work.published)) {
         *checkpoint_due = true; /* moving blocks needs blocks that may be reused */
@@ -238,14 +266,15 @@ static int drive(lsm_db *db, uint32_t merge, uint32_t pages, uint64_t *pages_don
         if (merged > 0) *worked = true;
         if (left != NO_LIMIT) left = done < left ? left - done : 0;
         if (due) {
-            rc = db_checkpoint(db, NULL);
+            /* To move blocks down needs those that only a durable checkpoint sets free. */
+            rc = merge == 1 ? db_checkpoint(db, NULL) : db_checkpoint_automatic(db);
             if (rc != LSM_OK) return rc;
         }
     } while (due && left > 0);
     return LSM_OK;
 }
 
-/* The more runs wait to be merged, the longer a slice: then those who write wait for the flush that comes after it. */
+/* The more runs wait to be merged, the longer a slice: those who write then wait for the flush that comes after. */
 int db_work_slice(lsm_db *db, uint32_t bytes, bool *more) {
     uint32_t words[CHECKPOINT_WORDS_MAX];
     uint32_t word_count;
@@ -262,8 +291,8 @@ int db_work_slice(lsm_db *db, uint32_t bytes, bool *more) {
     if (pages < SLICE_PAGES_MIN) pages = SLICE_PAGES_MIN;
     if (pages > SLICE_PAGES_MAX) pages = SLICE_PAGES_MAX;
     rc = single_work(db, (uint32_t)db->config.automerge, (uint32_t)pages, &written, &merged, &due);
-    if (rc == LSM_OK && due) rc = db_checkpoint(db, NULL);
-    *more = rc == LSM_OK && (due || written > 0);
+    if (rc == LSM_OK && due) rc = db_checkpoint_automatic(db);
+    *more = rc == LSM_OK && (due || written > 0 || merged > 0); /* records deleted by merging: no page written */
     return rc;
 }
 
@@ -322,6 +351,8 @@ int db_flush_trees(lsm_db *db, bool forget_log) {
     int copy;
     int rc;
 
+    rc = recovered_prove_checkpoint(db);
+    if (rc != LSM_OK) return rc;
     rc = job_begin(db, &job);
     if (rc != LSM_OK) goto done;
     rc = shm_load_tree(db->shm, &header, &copy);
@@ -374,6 +405,7 @@ int db_flush(lsm_db *db) {
 
     if (db->config.read_only) return LSM_READONLY;
     if (db->database == NULL || db->cursors || db->level_count > 0) return LSM_MISUSE;
+    if (db_in_callback(db)) return LSM_MISUSE;
     error_clear(&db->error);
     background_hold(db);
     rc = write_txn_lock(db);
@@ -385,6 +417,15 @@ int db_flush(lsm_db *db) {
     return db_report(db, rc);
 }
 
+/* A limit in KB as one in pages; < 0: none. */
+static uint32_t pages_of(int kb, uint32_t page_size) {
+    uint64_t pages;
+
+    if (kb < 0) return NO_LIMIT;
+    pages = ((uint64_t)kb * 1024 + page_size - 1) / page_size;
+    return pages < NO_LIMIT ? (uint32_t)pages : NO_LIMIT - 1;
+}
+
 int db_work_call(lsm_db *db, int merge, int kb, int *written_kb) {
     uint64_t pages_done = 0;
     uint64_t written;
@@ -394,6 +435,7 @@ int db_work_call(lsm_db *db, int merge, int kb, int *written_kb) {
 
     if (db->config.read_only) return LSM_READONLY;
     if (db->database == NULL || db->cursors || db->level_count > 0) return LSM_MISUSE;
+    if (db_in_callback(db)) return LSM_MISUSE;
     error_clear(&db->error);
     *written_kb = 0;
     if (kb == 0) return LSM_OK;
@@ -402,8 +444,7 @@ int db_work_call(lsm_db *db, int merge, int kb, int *written_kb) {
     rc = read_txn_begin(db); /* checks compression, learns the page size */
     if (rc != LSM_OK) goto done;
     read_txn_end_if_unused(db);
-    pages = kb < 0 ? NO_LIMIT
-                   : (uint32_t)(((uint64_t)kb * 1024 + db->page_size - 1) / db->page_size);
+    pages = pages_of(kb, db->page_size);
     rc = drive(db, (uint32_t)merge, pages, &pages_done, &worked);
     if (rc != LSM_OK) goto done;
     written = (pages_done * db->page_size + 1023) / 1024;

@@ -13,11 +13,14 @@
 **     while an old one waits               write | freeze wanted | write, now and | wait for
 **                                                                | then 1 ms       | the flush
 **
+** With a large AUTOFLUSH the limits come earlier: there must be room for both trees (db_tree_limit).
+**
 ** INVARIANTS  (I1) the worker lives as long as a connection that joined it. That one has the region and the database
 **             open, so the worker borrows both.
 **             (I2) it never waits for a lock of the region, nor for a connection; so whoever holds what may wait for
 **             a slice to end.
 **             (I3) who waits for memory holds neither WRITER nor a version older than the newest snapshot.
+**             (I4) the worker's SAFETY is the strictest of those that use it: what it stores is everybody's.
 ** LOCKING     `connect` of the database for `users` and for starting; the monitor for the rest. The monitor is the
 **             innermost of all: nothing is locked inside. Joining the thread happens outside `connect`, which the
 **             work may need; a new worker may be started meanwhile, the WORKER lock keeps them apart.
@@ -35,9 +38,7 @@
 #define ERROR_RETRY_MS 500        /* at the earliest, and not before the failure was told */
 #define DELAY_MS 1
 #define STALL_MS 10000            /* without any progress of the worker a waiting write gives up */
-#define UNIT_MIN (64u << 10)      /* AUTOFLUSH 0 does not mean that every write has to wait */
-#define SOFT_UNITS 2
-#define HARD_UNITS 8
+#define SOFT_PART 4               /* of the hard limit, which is db_tree_limit */
 #define DELAY_EVERY (256u << 10)  /* growth for each delay just above the soft limit; nothing at the hard one */
 
 struct background {
@@ -57,7 +58,8 @@ struct background {
     bool stop;
     bool busy;                   /* inside a slice */
     uint32_t holds;              /* connections that want it to keep still */
-    struct db_config config;     /* of who woke it last */
+    struct db_config config;     /* of who woke it last, but for SAFETY */
+    uint32_t users_at[LSM_SAFETY_FULL + 1]; /* by their SAFETY */
     struct error_context error;  /* code LSM_OK = nothing kept */
 };
 
@@ -70,6 +72,14 @@ static void keep_error(struct background *background, int rc) {
     atomic_store(&background->failed, true);
 }
 
+/* (I4) */
+static int strictest(const struct background *background) {
+    int safety = LSM_SAFETY_FULL;
+
+    while (safety > LSM_SAFETY_OFF && background->users_at[safety] == 0) safety--;
+    return safety;
+}
+
 /* One slice, entered before and after. */
 static int turn(struct background *background, bool *more) {
     lsm_db *db = background->db;
@@ -78,6 +88,7 @@ static int turn(struct background *background, bool *more) {
 
     atomic_store(&background->pending, false);
     db->config = background->config;
+    db->config.safety = strictest(background);
     background->busy = true;
     os_monitor_leave(background->monitor);
     error_clear(&db->error);
@@ -132,16 +143,17 @@ static void background_free(struct background *background) {
 }
 
 static int background_start(lsm_db *db, struct background **out) {
-    struct background *background = memory_allocate_zero(db->env, sizeof *background);
+    lsm_env *env = db->database->env; /* the worker may outlive the connection that started it */
+    struct background *background = memory_allocate_zero(env, sizeof *background);
     lsm_db *worker;
     int rc;
 
     if (background == NULL) return LSM_NOMEM;
     background->database = db->database;
-    background->env = db->env;
+    background->env = env;
     background->config = db->config;
-    rc = os_monitor_new(db->env, &background->monitor);
-    if (rc == LSM_OK) rc = db_new(db->env, &background->db);
+    rc = os_monitor_new(env, &background->monitor);
+    if (rc == LSM_OK) rc = db_new(env, &background->db);
     if (rc != LSM_OK) goto done;
     worker = background->db;
     worker->is_worker = true;
@@ -154,7 +166,7 @@ static int background_start(lsm_db *db, struct background **out) {
     worker->block_size = db->block_size;
     shm_attach(worker->shm, &worker->locks);
     worker->attached = true;
-    rc = os_thread_start(db->env, run, background, &background->thread);
+    rc = os_thread_start(env, run, background, &background->thread);
 done:
     if (rc != LSM_OK) {
         background_free(background);
@@ -168,14 +180,17 @@ int background_join(lsm_db *db) {
     struct database *database = db->database;
     int rc = LSM_OK;
 
-    os_mutex_enter(db->env, database->connect);
+    os_mutex_enter(database->env, database->connect);
     if (database->background == NULL) rc = background_start(db, &database->background);
     if (rc == LSM_OK) {
         database->background->users++;
         db->background = database->background;
         db->paced_at = 0;
+        os_monitor_enter(db->background->monitor);
+        db->background->users_at[db->config.safety]++;
+        os_monitor_leave(db->background->monitor);
     }
-    os_mutex_leave(db->env, database->connect);
+    os_mutex_leave(database->env, database->connect);
     /* An old tree may be left from others. But nothing is written before the first commit after a recovery, which
     ** makes durable what was found: recovered.c. */
     if (rc == LSM_OK && !atomic_load(&database->checkpoint_unproven)) background_wake(db);
@@ -187,16 +202,19 @@ void background_leave(lsm_db *db) {
     bool last;
 
     if (background == NULL) return;
-    os_mutex_enter(db->env, db->database->connect);
+    os_mutex_enter(db->database->env, db->database->connect);
     last = --background->users == 0;
     if (last) db->database->background = NULL;
-    os_mutex_leave(db->env, db->database->connect);
+    os_monitor_enter(background->monitor);
+    if (!last) background->users_at[db->config.safety]--; /* the last slice is still the last one's */
+    os_monitor_leave(background->monitor);
+    os_mutex_leave(db->database->env, db->database->connect);
     if (last) {
         os_monitor_enter(background->monitor);
         background->stop = true;
         os_monitor_wake(background->monitor);
         os_monitor_leave(background->monitor);
-        os_thread_join(db->env, background->thread);
+        os_thread_join(background->env, background->thread);
         (void)db_report(db, background_error(db)); /* nobody else will hear of it */
         background_free(background);
     }
@@ -204,6 +222,15 @@ void background_leave(lsm_db *db) {
 }
 
 /* ---------------------------------------------------------------------- from the connections -- */
+
+void background_safety_changed(lsm_db *db, int before) {
+    struct background *background = db->background;
+
+    os_monitor_enter(background->monitor);
+    background->users_at[before]--;
+    background->users_at[db->config.safety]++;
+    os_monitor_leave(background->monitor);
+}
 
 void background_wake(lsm_db *db) {
     struct background *background = db->background;
@@ -274,19 +301,15 @@ uint32_t background_turns(const lsm_db *db) {
 */
 enum background_pressure background_pressure(lsm_db *db) {
     const struct tree_header *header = &db->header;
-    uint64_t unit = (uint64_t)db->config.autoflush_kb * 1024;
     uint64_t size = header->live.byte_count;
-    uint64_t soft;
-    uint64_t hard;
+    uint64_t hard = db_tree_limit(db);
+    uint64_t soft = hard / SOFT_PART;
     uint64_t step;
 
     if (header->old_id == 0 || (uint64_t)header->old_log_field == db->snapshot.log.field) {
         db->paced_at = 0;
         return PRESSURE_NONE; /* this transaction drops the old tree, and freezes the live one if it is large */
     }
-    if (unit < UNIT_MIN) unit = UNIT_MIN;
-    soft = unit * SOFT_UNITS;
-    hard = unit * HARD_UNITS;
     if (size < soft) return PRESSURE_NONE;
     if (size >= hard) return PRESSURE_STOP;
     if (db->paced_at < soft || db->paced_at > size) db->paced_at = (uint32_t)soft;

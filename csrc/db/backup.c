@@ -49,11 +49,31 @@ struct db_backup {
 /* ------------------------------------------------------------------------- 1: a place for the
 ** target -- */
 
+/* Is that the log of the source, there already or to come? `file`: NULL if nothing is at `path`. */
+static bool is_log_of(lsm_db *source, const char *path, struct database *file) {
+    struct os_file log_file = {0};
+    uint8_t id[FILE_ID_MAX];
+    size_t id_size = 0;
+    bool same = strcmp(path, source->database->log_path) == 0;
+
+    if (same || file == NULL || file->file_id_size == 0) return same;
+    if (os_open(source->database->env, source->database->log_path, LSM_OPEN_READONLY, &log_file) != LSM_OK) {
+        return false;
+    }
+    same = os_file_id(&log_file, id, sizeof id, &id_size) == LSM_OK && id_size == file->file_id_size &&
+           memcmp(id, file->file_id, id_size) == 0;
+    os_close(&log_file); /* nobody holds locks on a log */
+    return same;
+}
+
 /* Somebody has the file open, here or in another process. */
 static int refuse_if_open(lsm_db *source, lsm_db *probe) {
     struct database *database = probe->database;
     int rc = LSM_OK;
 
+    if (database == source->database) { /* nobody could wait for that to end */
+        return error_note(&source->error, LSM_MISUSE, "source and target are the same file");
+    }
     if (database->references > 1) rc = LSM_BUSY;
     if (rc == LSM_OK) {
         rc = os_test_lock(&database->file, LOCK_DMS1, LOCK_COUNT - LOCK_DMS1, LSM_LOCK_EXCL);
@@ -61,7 +81,8 @@ static int refuse_if_open(lsm_db *source, lsm_db *probe) {
     return error_note(&source->error, rc, "the file to be overwritten is open");
 }
 
-/* *exists; LSM_BUSY if it may not be overwritten. */
+/* What stands where a file of the target will: *exists; LSM_BUSY or LSM_MISUSE if it may not be overwritten. Not by
+** opening and closing it: that would drop the locks of a database of this process. */
 static int look_at_target(lsm_db *source, const char *path, bool *exists) {
     lsm_db *probe = NULL;
     int rc;
@@ -72,7 +93,10 @@ static int look_at_target(lsm_db *source, const char *path, bool *exists) {
     probe->log_hook = NULL;
     probe->config.read_only = 1; /* creates nothing */
     rc = database_acquire(probe, path);
-    if (rc == LSM_OK) {
+    if ((rc == LSM_OK || rc == LSM_IOERR_NOENT) && is_log_of(source, path, probe->database)) {
+        if (rc == LSM_OK) database_release(probe);
+        rc = error_note(&source->error, LSM_MISUSE, "the target is the log of the source");
+    } else if (rc == LSM_OK) {
         *exists = true;
         rc = refuse_if_open(source, probe);
         database_release(probe);
@@ -83,14 +107,6 @@ static int look_at_target(lsm_db *source, const char *path, bool *exists) {
     }
     (void)!db_close(probe);
     return rc;
-}
-
-static bool file_exists(lsm_env *env, const char *path) {
-    struct os_file file = {0};
-
-    if (os_open(env, path, LSM_OPEN_READONLY, &file) != LSM_OK) return false;
-    os_close(&file); /* a log: nobody holds locks on it */
-    return true;
 }
 
 static int remove_file(lsm_db *source, const char *path) {
@@ -105,14 +121,16 @@ static int make_room(lsm_db *source, const char *path, bool overwrite) {
     size_t size = strlen(path);
     char *log_path = memory_allocate(source->env, size + sizeof LOG_SUFFIX);
     bool exists = false;
+    bool log_exists = false;
     int rc = LSM_NOMEM;
 
     if (log_path == NULL) goto done;
     memcpy(log_path, path, size);
     memcpy(log_path + size, LOG_SUFFIX, sizeof LOG_SUFFIX);
     rc = look_at_target(source, path, &exists);
+    if (rc == LSM_OK) rc = look_at_target(source, log_path, &log_exists);
     if (rc != LSM_OK) goto done;
-    if (!overwrite && (exists || file_exists(source->env, log_path))) {
+    if (!overwrite && (exists || log_exists)) {
         rc = error_note(&source->error, LSM_ERROR,
                         exists ? "the file exists" : "the log of such a file exists");
         goto done;

@@ -86,7 +86,7 @@ static int join(lsm_db *db) {
         if (!pager_is_compressed(db->pager)) return LSM_OK;
         return pager_set_compression(db->pager, true, &db->compress);
     }
-    os_mutex_enter(db->env, database->facts_mutex);
+    os_mutex_enter(database->env, database->facts_mutex);
     if (!pager_is_compressed(db->pager)) goto done; /* id 1 with functions, but plain pages */
     if (database->compressors == NULL) {
         rc = pager_set_compression(db->pager, true, &db->compress);
@@ -97,7 +97,7 @@ static int join(lsm_db *db) {
         atomic_store(&db->compressing, true);
     }
 done:
-    os_mutex_leave(db->env, database->facts_mutex);
+    os_mutex_leave(database->env, database->facts_mutex);
     return rc;
 }
 
@@ -110,14 +110,14 @@ void compression_leave(lsm_db *db) {
         (void)!pager_set_compression(db->pager, pager_is_compressed(db->pager), NULL);
     }
     if (!atomic_load(&db->compressing)) return;
-    os_mutex_enter(db->env, database->connect);
-    os_mutex_enter(db->env, database->facts_mutex);
+    os_mutex_enter(database->env, database->connect);
+    os_mutex_enter(database->env, database->facts_mutex);
     if (list_remove(database, db) && database->pager) {
         next = database->compressors ? &database->compressors->compress : NULL;
         (void)!pager_set_compression(database->pager, pager_is_compressed(database->pager), next);
     }
-    os_mutex_leave(db->env, database->facts_mutex);
-    os_mutex_leave(db->env, database->connect);
+    os_mutex_leave(database->env, database->facts_mutex);
+    os_mutex_leave(database->env, database->connect);
 }
 
 /* -------------------------------------------------------------------------------- the checks -- */
@@ -139,9 +139,9 @@ int compression_start(lsm_db *db, const struct snapshot *snapshot) {
         return pager_set_compression(db->pager, compressed,
                                      compressed && ours ? &db->compress : NULL);
     }
-    os_mutex_enter(db->env, db->database->facts_mutex);
+    os_mutex_enter(db->database->env, db->database->facts_mutex);
     rc = lead(db, compressed, compressed && ours);
-    os_mutex_leave(db->env, db->database->facts_mutex);
+    os_mutex_leave(db->database->env, db->database->facts_mutex);
     return rc;
 }
 
@@ -150,11 +150,11 @@ int compression_decide(lsm_db *db) {
     bool compressed = has_functions(db);
     int rc = LSM_OK;
 
-    os_mutex_enter(db->env, database->facts_mutex);
+    os_mutex_enter(database->env, database->facts_mutex);
     if (compressed ? database->compressors != db : pager_is_compressed(db->pager)) {
         rc = lead(db, compressed, compressed);
     }
-    os_mutex_leave(db->env, database->facts_mutex);
+    os_mutex_leave(database->env, database->facts_mutex);
     if (rc != LSM_OK) {
         rc = error_note(&db->error, LSM_MISMATCH, "the blocks are too small for plain pages");
     }
@@ -203,7 +203,7 @@ static bool is_first_page(struct pager *pager, const struct redirects *redirects
         *rc = format_page_cell(page.data, page.size, &footer, 0, page_no, &ignored, &offset);
     }
     pager_put(pager, &page);
-    if (*rc == LSM_CORRUPT) *rc = LSM_OK;
+    if (error_is_damage(&ignored, *rc)) *rc = LSM_OK;
     return offset == 0;
 }
 

@@ -6,6 +6,12 @@
 #include "db/db_internal.h"
 #include "lsm_bulk.h"
 
+#define TREE_UNIT_MIN (64u << 10) /* AUTOFLUSH 0 does not mean that there may be nothing in memory */
+#define TREE_UNITS 8
+#define TREE_LIMIT_MAX (512u << 20) /* two trees and a transaction share 2 GiB, and records are not all of it */
+#define LOG_UNITS 4
+#define LOG_LIMIT_MIN (16u << 20) /* what is written in the ordinary way stays below, and pays for pages only */
+
 static bool power_of_two(int value) {
     return value > 0 && (value & (value - 1)) == 0;
 }
@@ -19,8 +25,31 @@ int db_block_size_kb(const lsm_db *db) {
     return block_size_kb;
 }
 
+static uint64_t larger(uint64_t left, uint64_t right) {
+    return left > right ? left : right;
+}
+
+uint64_t db_tree_limit(const lsm_db *db) {
+    uint64_t limit = larger((uint64_t)db->config.autoflush_kb * 1024, TREE_UNIT_MIN) * TREE_UNITS;
+    return limit < TREE_LIMIT_MAX ? limit : TREE_LIMIT_MAX;
+}
+
+uint64_t db_log_limit(const lsm_db *db) {
+    uint64_t unit = larger((uint64_t)db->config.autoflush_kb, (uint64_t)db->config.autocheckpoint_kb) * 1024;
+    if (db->config.autocheckpoint_kb == 0) return UINT64_MAX;
+    return larger(unit * LOG_UNITS, LOG_LIMIT_MIN);
+}
+
 static void set_if(bool allowed, int *field, int value) {
     if (allowed) *field = value;
+}
+
+/* The worker writes for this connection, too. */
+static void set_safety(lsm_db *db, int value) {
+    int before = db->config.safety;
+
+    set_if(value >= LSM_SAFETY_OFF && value <= LSM_SAFETY_FULL, &db->config.safety, value);
+    if (db->background && db->config.safety != before) background_safety_changed(db, before);
 }
 
 int db_config_integer(lsm_db *db, int verb, int *value) {
@@ -43,7 +72,7 @@ int db_config_integer(lsm_db *db, int verb, int *value) {
             *value = closed ? db_block_size_kb(db) : (int)(db->block_size / 1024);
             break;
         case LSM_CONFIG_SAFETY:
-            set_if(v >= LSM_SAFETY_OFF && v <= LSM_SAFETY_FULL, &config->safety, v);
+            set_safety(db, v);
             *value = config->safety;
             break;
         case LSM_CONFIG_AUTOWORK:
@@ -98,7 +127,8 @@ int db_config_integer(lsm_db *db, int verb, int *value) {
 }
 
 int db_config_compression(lsm_db *db, const lsm_compress *compress) {
-    if (db->database && !db->in_factory && (read_txn_is_open(db) || db->level_count > 0)) {
+    if (db->database && !db->in_factory &&
+        (read_txn_is_open(db) || db->level_count > 0 || db_in_callback(db))) {
         return LSM_MISUSE;
     }
     if (db->database) compression_leave(db);

@@ -39,7 +39,8 @@ int db_new(lsm_env *env, lsm_db **out) {
     db->compress.iId = LSM_COMPRESSION_NONE;
     db->slot = -1;
     lookup_scratch_init(&db->scratch, env);
-    buffer_init(&db->scan_key, env);
+    buffer_init(&db->given_key, env);
+    buffer_init(&db->given_value, env);
     *out = db;
     return LSM_OK;
 }
@@ -88,7 +89,7 @@ int db_open(lsm_db *db, const char *path) {
         rc = database_connect_writer(db);
         if (rc == LSM_OK) {
             memtree_writer_init(&db->writer, db->env, db->shm, &db->locks, &db->error);
-            log_writer_init(&db->log, db->env, db->database->log_path);
+            log_writer_init(&db->log, db->database->env, db->database->log_path);
             shm_attach(db->shm, &db->locks);
             db->attached = true;
             rc = learn_storage(db);
@@ -113,6 +114,7 @@ int db_close(lsm_db *db) {
     lsm_env *env;
 
     if (db == NULL) return LSM_OK;
+    if (db_in_callback(db)) return LSM_MISUSE; /* of this very function, maybe */
     env = db->env;
     if (db->database) {
         if (db->cursors || db->level_count > 0) return LSM_MISUSE;
@@ -130,7 +132,8 @@ int db_close(lsm_db *db) {
         database_release(db);
     }
     lookup_scratch_release(&db->scratch);
-    buffer_release(&db->scan_key);
+    buffer_release(&db->given_key);
+    buffer_release(&db->given_value);
     memory_free(env, db->marks);
     if (db->factory.xFree) db->factory.xFree(db->factory.pCtx);
     if (db->compress.xFree) db->compress.xFree(db->compress.pCtx);
@@ -190,13 +193,15 @@ bool db_lock_held_by_thread(lsm_db *db, int lock_no) {
 
 int db_file_sizes(lsm_db *db, uint64_t *file, uint64_t *log) {
     struct os_file log_file = {0};
+    struct os_file main_file;
     int rc;
 
     if (db->database == NULL) return LSM_MISUSE;
-    rc = os_file_size(&db->database->file, file);
+    main_file = database_file(db->database);
+    rc = os_file_size(&main_file, file);
     if (rc != LSM_OK) return rc;
     *log = 0;
-    rc = os_open(db->env, db->database->log_path, LSM_OPEN_READONLY, &log_file);
+    rc = os_open(db->database->env, db->database->log_path, LSM_OPEN_READONLY, &log_file);
     if (rc == LSM_IOERR_NOENT) return LSM_OK;
     if (rc != LSM_OK) return rc;
     rc = os_file_size(&log_file, log);

@@ -28,6 +28,12 @@ LSM_MUST_USE int db_delete_range(lsm_db *db, struct slice key1, struct slice key
 /* Point read of the newest content the connection may see; `value` valid until the next call on `db`
 ** while a read transaction is held by db_read_begin, else copied to a scratch of the connection. */
 LSM_MUST_USE int db_get(lsm_db *db, struct slice key, bool *found, struct slice *value);
+/* Have fetched what db_get_ahead will read for keys[index]: it has to follow with nothing else in between, once for a
+** key. What goes wrong shows there. */
+#define DB_AHEAD_MAX 16u
+void db_look_ahead(lsm_db *db, const struct slice *keys, uint32_t count);
+LSM_MUST_USE int db_get_ahead(lsm_db *db, struct slice key, uint32_t index, bool *found,
+                              struct slice *value);
 LSM_MUST_USE int db_read_begin(lsm_db *db);
 void db_read_end(lsm_db *db);
 uint64_t db_change_count(const lsm_db *db);
@@ -49,6 +55,8 @@ LSM_MUST_USE int db_cursor_first(lsm_cursor *cursor);
 LSM_MUST_USE int db_cursor_last(lsm_cursor *cursor);
 LSM_MUST_USE int db_cursor_next(lsm_cursor *cursor);
 LSM_MUST_USE int db_cursor_prev(lsm_cursor *cursor);
+/* Stand on what is there now: the same entry or, if a change took it away, the next one in the cursor's direction. */
+LSM_MUST_USE int db_cursor_renew(lsm_cursor *cursor);
 bool db_cursor_valid(const lsm_cursor *cursor);
 LSM_MUST_USE int db_cursor_key(lsm_cursor *cursor, struct slice *key);
 LSM_MUST_USE int db_cursor_value(lsm_cursor *cursor, struct slice *value, bool *live);
@@ -68,10 +76,14 @@ LSM_MUST_USE int db_info_number(lsm_db *db, int verb, int64_t *first, int64_t *s
 struct verify_report {
     void *context;
     void (*problem)(void *context, uint64_t page_no, const char *text);
+    /* At each page: bytes looked at and to be looked at, roughly; each page counts twice, and is told of up to four
+    ** times. What is not LSM_OK ends the verification, and is returned. NULL: none. */
+    int (*progress)(void *context, uint64_t done, uint64_t total);
 };
 struct verify_totals {
     uint64_t problem_count;
     uint64_t record_count;  /* stored in the file, tombstones and separators included */
+    uint64_t page_count;    /* pages of segments that were read */
     uint32_t segment_count;
 };
 LSM_MUST_USE int db_verify(lsm_db *db, const struct verify_report *report,
@@ -79,7 +91,7 @@ LSM_MUST_USE int db_verify(lsm_db *db, const struct verify_report *report,
 
 /* A compact copy of the newest committed version in a file of its own (backup.c). `source` stays open until
 ** db_backup_free, and may be used meanwhile. LSM_ERROR: the file, or a log beside it, exists; with `overwrite`
-** both are deleted, unless somebody has them open: LSM_BUSY. */
+** both are deleted, unless somebody has them open: LSM_BUSY; LSM_MISUSE if it is the file of `source` itself. */
 struct db_backup;
 LSM_MUST_USE int db_backup_new(lsm_db *source, const char *path, bool overwrite,
                                struct db_backup **out);

@@ -1,6 +1,14 @@
 /*
 ** db_checkpoint.c — the newest snapshot becomes what the next open finds.
 **
+** A checkpoint is durable after two syncs: of all that it names, and of its meta page. Automatic ones at SAFETY
+** NORMAL wait for the first only; that of the next checkpoint is their second:
+**
+**     asked for   sync  meta page 2  sync                  9 is on disk
+**     automatic   sync  meta page 1                        9 is on disk, 10 is stored
+**     automatic   sync  meta page 2                        10 is on disk, 11 is stored
+**                 ^ proves 10, before the page of 9 is overwritten
+**
 ** INVARIANTS  (I1) facts about the checkpoint on disk, on which the reuse of blocks and log space
 **             depends, change only after the meta page is durable.
 **             (I2) after a failed sync of the file no checkpoint is made until the database was
@@ -43,7 +51,7 @@ static int secure_log(lsm_db *db) {
     int rc;
 
     if (!db->config.use_log) return LSM_OK;
-    rc = os_open(db->env, database->log_path, 0, &log_file);
+    rc = os_open(database->env, database->log_path, 0, &log_file);
     if (rc != LSM_OK) return rc;
     rc = os_file_size(&log_file, &size);
     if (rc == LSM_OK && size == 0) rc = fill_empty_log(db, &log_file);
@@ -59,33 +67,58 @@ static int prepare_disk(lsm_db *db, uint32_t meta_page) {
 
     if (meta_page == 0) rc = secure_log(db);
     if (rc == LSM_OK && !database->directory_synced) {
-        rc = os_sync_directory(db->env, database->path);
+        rc = os_sync_directory(database->env, database->path);
         if (rc == LSM_OK) database->directory_synced = true;
     }
     return rc;
 }
 
-static int store_snapshot(lsm_db *db, const uint32_t *words, uint32_t word_count) {
+static int store_snapshot(lsm_db *db, const uint32_t *words, uint32_t word_count, enum checkpoint_wait wait) {
     struct database *database = db->database;
     struct shm_header *shared = db->shm->header;
-    bool sync = db->config.safety != LSM_SAFETY_OFF;
+    bool sync = wait != CHECKPOINT_NO_SYNC;
     bool sync_failed = false;
     uint32_t meta_page;
     int rc = database->file_sync_failed;
 
     if (rc == LSM_OK && sync) rc = prepare_disk(db, shared->meta_page);
     if (rc == LSM_OK) {
-        rc = checkpoint_store(&database->file, words, word_count, shared->meta_page, sync,
+        rc = checkpoint_store(&database->file, words, word_count, shared->meta_page, wait,
                               &meta_page, &sync_failed);
     }
     if (sync_failed) database->file_sync_failed = rc;
     if (rc != LSM_OK) return error_note(&db->error, rc, "the checkpoint could not be written");
     shared->meta_page = meta_page;
-    if (sync) atomic_store(&database->checkpoint_unproven, false);
+    /* Whoever waits for the disk again must not build on what was stored without waiting. */
+    atomic_store(&database->checkpoint_unproven, !sync);
     return LSM_OK;
 }
 
-int db_checkpoint(lsm_db *db, uint32_t *kb) {
+/* The newest snapshot is in a meta page already: make sure that the disk has it. */
+static int prove_stored(lsm_db *db, struct checkpoint_facts *facts) {
+    struct database *database = db->database;
+    int rc = database->file_sync_failed;
+
+    if (rc == LSM_OK && db->config.safety != LSM_SAFETY_OFF) {
+        rc = os_sync(&database->file);
+        if (rc != LSM_OK) database->file_sync_failed = rc;
+    }
+    if (rc != LSM_OK) return error_note(&db->error, rc, "the checkpoint could not be made durable");
+    facts->snapshot_id = facts->stored_id;
+    facts->log_offset = facts->stored_log_offset;
+    database_set_facts(database, facts);
+    return LSM_OK;
+}
+
+/* The first of all goes both ways at once: without one on disk nothing can be reused. */
+static enum checkpoint_wait wait_of(const lsm_db *db, const struct checkpoint_facts *facts, bool automatic) {
+    if (db->config.safety == LSM_SAFETY_OFF) return CHECKPOINT_NO_SYNC;
+    if (automatic && db->config.safety == LSM_SAFETY_NORMAL && facts->snapshot_id != 0) return CHECKPOINT_SYNC_BEFORE;
+    return CHECKPOINT_SYNC_BOTH;
+}
+
+static int make_checkpoint(lsm_db *db, bool automatic, uint32_t *kb) {
+    enum checkpoint_wait wait;
     uint32_t words[CHECKPOINT_WORDS_MAX];
     uint32_t word_count;
     struct checkpoint_facts facts;
@@ -93,23 +126,44 @@ int db_checkpoint(lsm_db *db, uint32_t *kb) {
     int rc;
 
     if (kb) *kb = 0;
+    rc = recovered_prove_checkpoint(db); /* the one in force must hold until this one does, or be all there is */
+    if (rc != LSM_OK) return rc;
     rc = shm_lock(db->shm, &db->locks, LOCK_CHECKPOINTER, LSM_LOCK_EXCL);
     if (rc != LSM_OK) return error_note(&db->error, rc, "another connection makes a checkpoint");
     rc = shm_load_snapshot(db->shm, words, &word_count);
     if (rc != LSM_OK) goto done;
     id = (int64_t)(((uint64_t)words[0] << 32) | words[1]);
     database_facts(db->database, &facts);
-    if (db->shm->header->meta_page != 0 && facts.snapshot_id >= id) goto done;
-    rc = store_snapshot(db, words, word_count);
+    wait = wait_of(db, &facts, automatic);
+    if (db->shm->header->meta_page != 0 && facts.stored_id >= id) {
+        if (wait != CHECKPOINT_SYNC_BEFORE && facts.snapshot_id < facts.stored_id) rc = prove_stored(db, &facts);
+        goto done;
+    }
+    rc = store_snapshot(db, words, word_count, wait);
     if (rc != LSM_OK) goto done;
     if (kb) *kb = (uint32_t)(((uint64_t)(words[8] - facts.pages_written) * words[7] + 1023) / 1024);
-    facts.snapshot_id = id;
+    /* The first sync has proved the one stored before. */
+    facts.snapshot_id = facts.stored_id;
+    facts.log_offset = facts.stored_log_offset;
+    facts.stored_id = id;
+    facts.stored_log_offset = (((uint64_t)words[9] << 32) | words[10]) >> 1;
     facts.pages_written = words[8];
-    facts.log_offset = (((uint64_t)words[9] << 32) | words[10]) >> 1;
+    if (wait != CHECKPOINT_SYNC_BEFORE) {
+        facts.snapshot_id = facts.stored_id;
+        facts.log_offset = facts.stored_log_offset;
+    }
     database_set_facts(db->database, &facts);
 done:
     shm_unlock(db->shm, &db->locks, LOCK_CHECKPOINTER);
     return rc;
+}
+
+int db_checkpoint(lsm_db *db, uint32_t *kb) {
+    return make_checkpoint(db, false, kb);
+}
+
+int db_checkpoint_automatic(lsm_db *db) {
+    return make_checkpoint(db, true, NULL);
 }
 
 int db_checkpoint_call(lsm_db *db, int *kb) {

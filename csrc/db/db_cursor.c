@@ -4,7 +4,10 @@
 ** INVARIANTS  (I1) a stale cursor knows the key it stood on and seeks from there before the next step, so each
 **             step shows the exact content of that moment, in the direction the cursor has.
 **             (I2) EOF stays EOF; a direction survives everything.
-** COST        EQ is a point read: it positions no sources. A step on a fresh cursor is one call into the merge cursor.
+** ERRORS      A position that cannot be kept is no EOF: each step gives the error until the cursor is positioned
+**             anew. A step of a stale cursor that fails may be tried again.
+** COST        EQ is a point read: it positions no sources. A step on a fresh cursor is one call into the merge
+**             cursor.
 */
 #include "base/memory.h"
 #include "db/db_internal.h"
@@ -17,7 +20,8 @@ void cursors_before_change(lsm_db *db) {
         cursor->value_known = false;
         if (cursor->stale) continue;
         if (cursor->positioned && !cursor->point && buffer_assign(&cursor->key, cursor->merge.key) != LSM_OK) {
-            cursor->positioned = false; /* no memory for the key: the position is lost, as at EOF */
+            cursor->positioned = false; /* what changes goes on: the next step will tell */
+            cursor->lost = LSM_NOMEM;
         }
         cursor->stale = true;
     }
@@ -60,6 +64,7 @@ int db_cursor_open(lsm_db *db, lsm_cursor **out) {
     cursor->db = db;
     cursor->direction = MERGE_NONE;
     cursor->positioned = false;
+    cursor->lost = LSM_OK;
     cursor->stale = true; /* the first positioning opens the merge cursor */
     cursor->point = false;
     cursor->value_known = false;
@@ -99,6 +104,7 @@ static int refresh(lsm_cursor *cursor) {
 static int position(lsm_cursor *cursor, int rc, enum merge_direction direction) {
     cursor->direction = direction;
     cursor->positioned = rc == LSM_OK && cursor->merge.valid;
+    cursor->lost = rc;
     cursor->point = false;
     return rc;
 }
@@ -116,6 +122,13 @@ static int take_target(lsm_cursor *cursor, struct slice *key) {
     }
     cursor->positioned = false; /* its key is overwritten */
     *key = (struct slice){copy->data ? copy->data : (const uint8_t *)"", (uint32_t)copy->size};
+    return rc;
+}
+
+static int prepare_seek(lsm_cursor *cursor, struct slice *key) {
+    int rc = take_target(cursor, key);
+    if (rc == LSM_OK) rc = refresh(cursor);
+    cursor->lost = rc;
     return rc;
 }
 
@@ -140,8 +153,7 @@ int db_cursor_seek(lsm_cursor *cursor, struct slice key, int mode) {
 
     error_clear(&db->error);
     if (mode == LSM_SEEK_EQ) return db_report(db, seek_point(cursor, key));
-    rc = take_target(cursor, &key);
-    if (rc == LSM_OK) rc = refresh(cursor);
+    rc = prepare_seek(cursor, &key);
     if (rc != LSM_OK) return db_report(db, rc);
     switch (mode) {
         case LSM_SEEK_GE:
@@ -162,8 +174,7 @@ int db_cursor_seek(lsm_cursor *cursor, struct slice key, int mode) {
 int db_cursor_seek_gt(lsm_cursor *cursor, struct slice key) {
     int rc;
     error_clear(&cursor->db->error);
-    rc = take_target(cursor, &key);
-    if (rc == LSM_OK) rc = refresh(cursor);
+    rc = prepare_seek(cursor, &key);
     if (rc == LSM_OK) rc = position(cursor, merge_cursor_seek_gt(&cursor->merge, key), MERGE_FORWARD);
     return db_report(cursor->db, rc);
 }
@@ -171,8 +182,7 @@ int db_cursor_seek_gt(lsm_cursor *cursor, struct slice key) {
 int db_cursor_seek_lt(lsm_cursor *cursor, struct slice key) {
     int rc;
     error_clear(&cursor->db->error);
-    rc = take_target(cursor, &key);
-    if (rc == LSM_OK) rc = refresh(cursor);
+    rc = prepare_seek(cursor, &key);
     if (rc == LSM_OK) {
         rc = position(cursor, merge_cursor_seek_lt(&cursor->merge, key), MERGE_BACKWARD);
     }
@@ -183,7 +193,8 @@ int db_cursor_first(lsm_cursor *cursor) {
     int rc;
     error_clear(&cursor->db->error);
     rc = refresh(cursor);
-    if (rc == LSM_OK) rc = position(cursor, merge_cursor_first(&cursor->merge), MERGE_FORWARD);
+    if (rc == LSM_OK) rc = merge_cursor_first(&cursor->merge);
+    (void)position(cursor, rc, MERGE_FORWARD);
     return db_report(cursor->db, rc);
 }
 
@@ -191,26 +202,57 @@ int db_cursor_last(lsm_cursor *cursor) {
     int rc;
     error_clear(&cursor->db->error);
     rc = refresh(cursor);
-    if (rc == LSM_OK) rc = position(cursor, merge_cursor_last(&cursor->merge), MERGE_BACKWARD);
+    if (rc == LSM_OK) rc = merge_cursor_last(&cursor->merge);
+    (void)position(cursor, rc, MERGE_BACKWARD);
     return db_report(cursor->db, rc);
 }
 
-static int step(lsm_cursor *cursor, enum merge_direction direction) {
+/* On from where the cursor stood before the content changed. */
+static int step_stale(lsm_cursor *cursor, enum merge_direction direction) {
+    struct slice from = buffer_slice(&cursor->key);
+    int rc = direction == MERGE_FORWARD ? db_cursor_seek_gt(cursor, from)
+                                        : db_cursor_seek_lt(cursor, from);
+    if (rc != LSM_OK) { /* the key is still there */
+        cursor->direction = direction;
+        cursor->positioned = true;
+        cursor->stale = true;
+        cursor->lost = LSM_OK;
+    }
+    return rc;
+}
+
+static LSM_ALWAYS_INLINE int step(lsm_cursor *cursor, const enum merge_direction direction) {
     lsm_db *db = cursor->db;
     int rc;
 
     if (cursor->direction != direction) return LSM_MISUSE;
-    if (!cursor->positioned) return LSM_OK; /* (I2) */
-    if (cursor->stale) {
-        struct slice from = buffer_slice(&cursor->key);
-        return direction == MERGE_FORWARD ? db_cursor_seek_gt(cursor, from)
-                                          : db_cursor_seek_lt(cursor, from);
+    if (!cursor->positioned) { /* (I2), or lost */
+        error_clear(&db->error);
+        return db_report(db, cursor->lost);
     }
+    if (cursor->stale) return step_stale(cursor, direction);
     error_clear(&db->error);
     rc = direction == MERGE_FORWARD ? merge_cursor_next(&cursor->merge)
                                     : merge_cursor_prev(&cursor->merge);
     cursor->positioned = rc == LSM_OK && cursor->merge.valid;
-    return rc == LSM_OK ? LSM_OK : db_report(db, rc);
+    if (LSM_LIKELY(rc == LSM_OK)) return LSM_OK;
+    cursor->lost = rc;
+    return db_report(db, rc);
+}
+
+int db_cursor_renew(lsm_cursor *cursor) {
+    struct slice at = buffer_slice(&cursor->key);
+    enum merge_direction direction = cursor->direction;
+    int rc;
+
+    if (!cursor->positioned || !cursor->stale || direction == MERGE_NONE) return LSM_OK;
+    rc = db_cursor_seek(cursor, at, direction == MERGE_FORWARD ? LSM_SEEK_GE : LSM_SEEK_LE);
+    if (rc != LSM_OK) {
+        cursor->positioned = true; /* the key is still there */
+        cursor->stale = true;
+        cursor->lost = LSM_OK;
+    }
+    return rc;
 }
 
 int db_cursor_next(lsm_cursor *cursor) {

@@ -31,11 +31,14 @@ struct background; /* background.c */
 #define LOG_SUFFIX "-log"
 #define FILE_ID_MAX 64
 
-/* The checkpoint on disk, as far as others need it. */
+/* The checkpoint on disk, as far as others need it; and the newest in a meta page, which the disk may not have yet:
+** then nothing that the one before needs may be reused. */
 struct checkpoint_facts {
-    int64_t snapshot_id;    /* 0 = none */
+    int64_t snapshot_id;    /* on disk; 0 = none */
     uint64_t log_offset;
-    uint32_t pages_written;
+    int64_t stored_id;      /* in a meta page; 0 = none */
+    uint64_t stored_log_offset;
+    uint32_t pages_written; /* of the stored one */
 };
 
 /* A descriptor of a database file that must not be closed before the last one. */
@@ -58,7 +61,8 @@ struct database {
     ** transaction that joined one, exists. */
     struct os_file file;
     bool file_writable;
-    struct parked_file *parked;
+    struct parked_file *parked;    /* guarded by `facts_mutex` */
+    struct os_file rotrans_file;   /* the descriptor by which ROTRANS is held while `detached` */
     struct pager *pager;
     struct store *store;    /* what is known about runs; as long as the pager */
     struct shm *shm;        /* NULL = no region */
@@ -77,7 +81,7 @@ struct database {
                             ** WRITER */
     int file_sync_failed;   /* code of a failed sync of the file: no more checkpoints; CHECKPOINTER */
     bool directory_synced;  /* the names of file and log are durable; CHECKPOINTER */
-    _Atomic bool checkpoint_unproven; /* recovery found a checkpoint; is it on the disk? */
+    _Atomic bool checkpoint_unproven; /* recovery found the checkpoint, or it was stored at OFF; is it on the disk? */
     bool log_unproven;      /* the same for log records; WRITER */
 };
 
@@ -110,6 +114,7 @@ struct lsm_cursor {
     struct merge_cursor merge;
     enum merge_direction direction; /* what may follow; MERGE_NONE after EQ, LEFAST, or nothing */
     bool positioned;        /* on an entry (of `merge`, or of `key` when stale) */
+    int lost;               /* why the position was lost, until the next positioning; else LSM_OK */
     bool stale;             /* the content changed: `key` is where we stood; seek again before stepping */
     bool point;             /* after EQ: on `key`, found by a point read; `merge` was not moved */
     bool value_known;       /* of a point read: `value` is still good */
@@ -146,6 +151,7 @@ struct lsm_db {
     /* Read transaction: open while slot >= 0, or `detached`. */
     int slot;
     bool detached;
+    struct os_file detached_file; /* of a detached one's pager: the database may get another meanwhile */
     bool joined;
     struct tree_header header;  /* the version read */
     struct snapshot snapshot;   /* cached between transactions; id 0 = none */
@@ -167,7 +173,10 @@ struct lsm_db {
     lsm_cursor *cursors;        /* open */
     lsm_cursor *free_cursors;
     struct lookup_scratch scratch;
-    struct buffer scan_key;     /* scratch */
+    struct lookup_ahead ahead[DB_AHEAD_MAX]; /* of the keys db_look_ahead was told of */
+    uint32_t ahead_count;       /* 0 when the view has changed since */
+    struct buffer given_key;    /* what hold_arguments keeps */
+    struct buffer given_value;
     uint64_t change_count;      /* writes and rollbacks: positions derived before are stale */
     uint64_t pages_written;     /* by this connection since open */
     struct background *background; /* the database's worker, if this connection uses it */
@@ -186,15 +195,18 @@ void database_disconnect_writer(lsm_db *db);
 /* A read-only connection starts or ends a read transaction: on the region, or recovered privately. */
 LSM_MUST_USE int database_reader_enter(lsm_db *db);
 void database_reader_leave(lsm_db *db);
+/* The descriptor, for a look at the file by a connection of any kind. */
+struct os_file database_file(struct database *database);
 /* Does somebody read the file without the region? Then nothing may be reused. */
 bool database_has_detached_readers(struct database *database);
 void database_facts(struct database *database, struct checkpoint_facts *out);
 void database_set_facts(struct database *database, const struct checkpoint_facts *facts);
 
 /* --- recovery.c --- */
-/* Load the newest checkpoint and replay the log into `shm`, which is fresh. Modifies no file. */
-int recover_region(lsm_db *db, struct os_file *file, struct os_file *log_file, struct shm *shm,
-                   struct checkpoint_facts *facts);
+/* Load the newest checkpoint and replay the log into db->shm, which is fresh. The owner sets the facts of the
+** database, and writes to the file if the log is too long for memory; a private region is then LSM_FULL, no file
+** modified. */
+LSM_MUST_USE int recover_region(lsm_db *db, struct os_file *file, struct os_file *log_file, bool owner);
 
 /* --- read_txn.c --- */
 int read_txn_begin(lsm_db *db);       /* nothing to do when open */
@@ -249,6 +261,9 @@ bool db_is_undecided(const lsm_db *db);
 LSM_MUST_USE int background_join(lsm_db *db);
 void background_leave(lsm_db *db);
 /* The rest is for connections with db->background. */
+/* The connection has another SAFETY than `before`. The worker waits for the disk as the most careful connection does,
+** from its next slice on. */
+void background_safety_changed(lsm_db *db, int before);
 /* There is something to do. Costs nothing if the worker knows. */
 void background_wake(lsm_db *db);
 /* By the worker since it was started; 0 without one. */
@@ -271,17 +286,34 @@ void background_let_go(lsm_db *db);
 ** header. WRITER held. */
 LSM_MUST_USE int recovered_make_durable(lsm_db *db, const struct log_state *state);
 
+/* The first half of it, which work and checkpoints need, too. Takes CHECKPOINTER: never under WORKER. */
+LSM_MUST_USE int recovered_prove_checkpoint(lsm_db *db);
+
 /* --- db_checkpoint.c --- */
 /* The newest snapshot into a meta page. Never under WORKER. `kb` may be NULL. */
 int db_checkpoint(lsm_db *db, uint32_t *kb);
+/* The same, for one that nobody asked for: it may become durable with the next one. */
+int db_checkpoint_automatic(lsm_db *db);
 
 /* --- config.c --- */
 /* Block size of a database that this connection creates. */
 int db_block_size_kb(const lsm_db *db);
+/* So large a tree, in bytes of records, is not left in memory if that can be helped: a multiple of AUTOFLUSH that the
+** region has room for. */
+uint64_t db_tree_limit(const lsm_db *db);
+/* So long a log is a reason for a checkpoint, however few pages were written; UINT64_MAX without AUTOCHECKPOINT. */
+uint64_t db_log_limit(const lsm_db *db);
 
 /* --- db_cursor.c --- */
 void cursors_before_change(lsm_db *db); /* remember keys, mark stale */
 void cursors_free_all(lsm_db *db);
+
+/* --- connection.c --- */
+/* Is this the work hook or the compression factory, with a call of the connection half done? Then it may not write,
+** work or close. */
+static inline bool db_in_callback(const lsm_db *db) {
+    return db->working != NULL || db->in_factory;
+}
 
 /* Deliver what `db->error` holds to the log hook, and clear it. Returns `rc`. */
 int db_report(lsm_db *db, int rc);

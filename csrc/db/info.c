@@ -14,6 +14,8 @@
 #include "base/memory.h"
 #include "db/db_internal.h"
 
+#define INDEX_PAGES_MAX 1000u /* between two pages of a body: a dump looks no further */
+
 /* Hand the text over as a NUL-terminated string; an empty one becomes NULL. */
 static int text_finish(struct buffer *text, char **out) {
     if (text->rc == LSM_OK && text->size > 0) buffer_append_byte(text, 0);
@@ -133,61 +135,158 @@ static void put_record_flags(struct buffer *text, uint8_t flags) {
     buffer_append(text, marks, 4);
 }
 
-/* The part of a slice that lies on this page: dumps do not follow records to other pages. */
-static struct slice on_page(const uint8_t *at, const uint8_t *end, uint32_t size) {
-    size_t left = (size_t)(end - at);
-    return (struct slice){at, size > left ? (uint32_t)left : size};
+/* A page to dump, and what is dumped of it. */
+struct dump {
+    struct pager *pager;
+    struct page page;
+    struct page_footer footer;
+    bool hex;
+    struct buffer body; /* key and value of a record that goes on on other pages */
+};
+
+/* A record of the page, decoded. The slices are cut where the bytes that can be had end. */
+struct dump_cell {
+    uint64_t pointer;
+    uint8_t flags;
+    bool indirect;
+    struct slice key;
+    struct slice value;
+};
+
+/* Append what the pages behind `page` hold of a body of which `size` bytes are missing. Nothing is known of the run
+** that the page belongs to: the chain is believed as far as it fits the body. */
+static int follow_body(struct dump *dump, uint64_t size) {
+    struct error_context ignored = {0};
+    struct page at = dump->page;
+    uint32_t index_pages = 0;
+    bool borrowed = false;
+    int rc = LSM_OK;
+
+    while (size > 0 && rc == LSM_OK) {
+        struct page next = {0};
+        struct page_footer footer = {0};
+        uint64_t next_no = 0;
+        uint32_t part = 0;
+
+        rc = pager_next(dump->pager, NULL, &at, &ignored, &next_no);
+        if (rc == LSM_OK) rc = pager_get(dump->pager, NULL, next_no, &ignored, &next);
+        if (borrowed) pager_put(dump->pager, &at);
+        borrowed = rc == LSM_OK;
+        at = next;
+        if (rc == LSM_OK) rc = format_page_footer(next.data, next.size, next_no, &ignored, &footer);
+        if (rc != LSM_OK) break;
+        if (footer.flags & PAGE_FLAG_INDEX) {
+            if (index_pages++ == INDEX_PAGES_MAX) break;
+            continue;
+        }
+        part = footer.record_end;
+        if (footer.cell_count > 0) {
+            rc = format_page_cell(next.data, next.size, &footer, 0, next_no, &ignored, &part);
+        }
+        if (rc != LSM_OK || part == 0 || (footer.cell_count > 0 && part != size)) break;
+        if (part > size) part = (uint32_t)size;
+        buffer_append(&dump->body, next.data, part);
+        size -= part;
+        rc = dump->body.rc;
+    }
+    if (borrowed) pager_put(dump->pager, &at);
+    return rc == LSM_NOMEM ? rc : LSM_OK;
 }
 
-static void put_cell(struct buffer *text, const struct page *page, const struct page_footer *footer,
-                     uint32_t cell, bool hex) {
-    struct error_context ignore = {0};
-    const uint8_t *end = page->data + footer->record_end;
-    uint32_t offset;
+static int record_cell(struct dump *dump, uint32_t offset, struct dump_cell *out) {
+    const uint8_t *at = dump->page.data + offset;
+    const uint8_t *end = dump->page.data + dump->footer.record_end;
+    struct error_context ignored = {0};
+    struct record_head head;
+    struct slice body;
+    uint64_t size;
+    int rc = format_record_head(at, end, dump->page.page_no, &ignored, &head);
 
-    if (format_page_cell(page->data, page->size, footer, cell, page->page_no, &ignore, &offset) !=
-        LSM_OK) {
-        buffer_printf(text, "<damaged>\n");
-        return;
-    }
-    if (footer->flags & PAGE_FLAG_INDEX) {
-        struct index_cell index;
-        if (format_index_cell(page->data + offset, end, page->page_no, &ignore, &index) != LSM_OK) {
-            buffer_printf(text, "<damaged>\n");
-            return;
-        }
-        buffer_printf(text, ".^.. %llu (%s) ", (unsigned long long)index.child,
-                      index.topic == TOPIC_SYSTEM ? "sys" : "usr");
-        if (index.indirect) {
-            buffer_printf(text, "<indirect>");
-        } else {
-            put_bytes(text, index.key, hex);
-        }
+    if (rc != LSM_OK) return rc;
+    at += head.head_size;
+    size = (uint64_t)head.key_size + head.value_size;
+    body = (struct slice){at, (uint32_t)(end - at)};
+    if (size > body.size) {
+        rc = buffer_assign(&dump->body, body);
+        if (rc == LSM_OK) rc = follow_body(dump, size - body.size);
+        if (rc != LSM_OK) return rc;
+        body = buffer_slice(&dump->body);
     } else {
-        struct record_head head;
-        const uint8_t *at = page->data + offset;
-        struct slice key;
-        if (format_record_head(at, end, page->page_no, &ignore, &head) != LSM_OK) {
-            buffer_printf(text, "<damaged>\n");
-            return;
-        }
-        key = on_page(at + head.head_size, end, head.key_size);
-        put_record_flags(text, head.flags);
-        buffer_printf(text, " %llu (%s) ",
-                      (unsigned long long)(footer->pointer + (uint64_t)head.pointer_delta),
-                      head.flags & RECORD_SYSTEM ? "sys" : "usr");
-        put_bytes(text, key, hex);
-        if (head.flags & RECORD_INSERT) {
-            struct slice value = on_page(key.data + key.size, end, head.value_size);
-            buffer_append(text, " ", 1);
-            put_bytes(text, value, hex);
-            if ((head.flags & RECORD_SYSTEM) && key.size == 4 && value.size == 8) {
-                buffer_printf(text, "  (block=%u snapshot=%llu)", (unsigned)~get_u32(key.data),
-                              (unsigned long long)get_u64(value.data));
-            }
+        body.size = (uint32_t)size;
+    }
+    out->flags = head.flags;
+    out->pointer = dump->footer.pointer + (uint64_t)head.pointer_delta;
+    out->key = (struct slice){body.data, head.key_size < body.size ? head.key_size : body.size};
+    out->value = (struct slice){body.data + out->key.size, body.size - out->key.size};
+    return LSM_OK;
+}
+
+/* LSM_CORRUPT: not to be read; LSM_NOMEM. */
+static int dump_cell(struct dump *dump, uint32_t cell, struct dump_cell *out) {
+    const struct page *page = &dump->page;
+    struct error_context ignored = {0};
+    struct index_cell index;
+    uint32_t offset;
+    int rc = format_page_cell(page->data, page->size, &dump->footer, cell, page->page_no, &ignored, &offset);
+
+    *out = (struct dump_cell){0};
+    if (rc != LSM_OK) return rc;
+    if (!(dump->footer.flags & PAGE_FLAG_INDEX)) return record_cell(dump, offset, out);
+    rc = format_index_cell(page->data + offset, page->data + dump->footer.record_end, page->page_no, &ignored,
+                           &index);
+    if (rc != LSM_OK) return rc;
+    out->flags = RECORD_SEPARATOR | (index.topic == TOPIC_SYSTEM ? RECORD_SYSTEM : 0);
+    out->pointer = index.child;
+    out->indirect = index.indirect;
+    if (!index.indirect) out->key = index.key;
+    return LSM_OK;
+}
+
+static void put_cell(struct buffer *text, const struct dump *dump, const struct dump_cell *cell,
+                     uint32_t widest) {
+    bool system = (cell->flags & RECORD_SYSTEM) != 0;
+    bool index = (dump->footer.flags & PAGE_FLAG_INDEX) != 0;
+    uint32_t i;
+
+    put_record_flags(text, index ? RECORD_SEPARATOR : cell->flags);
+    buffer_printf(text, " %llu (%s) ", (unsigned long long)cell->pointer, system ? "sys" : "usr");
+    if (cell->indirect) {
+        buffer_printf(text, "<indirect>");
+    } else {
+        put_bytes(text, cell->key, dump->hex);
+    }
+    if (cell->flags & RECORD_INSERT) {
+        for (i = cell->key.size; i < widest; i++) buffer_printf(text, dump->hex ? "  " : " ");
+        buffer_append(text, " ", 1);
+        put_bytes(text, cell->value, dump->hex);
+        if (system && cell->key.size == 4 && cell->value.size == 8) {
+            buffer_printf(text, "  (block=%u snapshot=%llu)", (unsigned)~get_u32(cell->key.data),
+                          (unsigned long long)get_u64(cell->value.data));
         }
     }
     buffer_append(text, "\n", 1);
+}
+
+/* Values stand below each other, behind the longest key. */
+static int put_cells(struct buffer *text, struct dump *dump) {
+    struct dump_cell cell;
+    uint32_t widest = 0;
+    uint32_t i;
+    int rc = LSM_OK;
+
+    for (i = 0; i < dump->footer.cell_count && rc != LSM_NOMEM; i++) {
+        rc = dump_cell(dump, i, &cell);
+        if (rc == LSM_OK && cell.key.size > widest) widest = cell.key.size;
+    }
+    for (i = 0; i < dump->footer.cell_count && rc != LSM_NOMEM; i++) {
+        rc = dump_cell(dump, i, &cell);
+        if (rc == LSM_OK) {
+            put_cell(text, dump, &cell, widest);
+        } else {
+            buffer_printf(text, "<damaged>\n");
+        }
+    }
+    return rc == LSM_NOMEM ? rc : LSM_OK;
 }
 
 static void put_raw(struct buffer *text, const struct page *page) {
@@ -207,27 +306,40 @@ static void put_raw(struct buffer *text, const struct page *page) {
     }
 }
 
-static int put_page(lsm_db *db, struct buffer *text, uint64_t page_no, bool hex) {
-    struct page page = {0};
-    struct page_footer footer;
-    uint32_t cell;
+/* Does the number lie on a block that the snapshot knows? */
+static bool is_page_number(struct pager *pager, const struct snapshot *snapshot, uint64_t page_no) {
+    uint32_t block_no = pager_block_of(pager, page_no);
+
+    return block_no > 0 && block_no <= snapshot->block_count &&
+           page_no >= pager_first_page(pager, block_no) && page_no <= pager_last_page(pager, block_no);
+}
+
+static int put_page(lsm_db *db, struct buffer *text, const struct snapshot *snapshot, uint64_t page_no,
+                    bool hex) {
+    struct dump dump = {.pager = db->pager, .hex = hex};
+    struct page *page = &dump.page;
+    uint32_t i;
     int rc;
 
-    rc = pager_get(db->pager, NULL, page_no, &db->error, &page);
+    if (!is_page_number(db->pager, snapshot, page_no)) return LSM_ERROR;
+    buffer_init(&dump.body, db->env);
+    rc = pager_get(db->pager, NULL, page_no, &db->error, page);
     if (rc != LSM_OK) return rc;
-    rc = format_page_footer(page.data, page.size, page_no, &db->error, &footer);
+    rc = format_page_footer(page->data, page->size, page_no, &db->error, &dump.footer);
     if (rc != LSM_OK) goto done;
     buffer_printf(text, "Page : %llu  (%u bytes)\nnRec : %u\niPtr : %llu\nflags: %04x\n\n",
-                  (unsigned long long)page_no, (unsigned)page.size, (unsigned)footer.cell_count,
-                  (unsigned long long)footer.pointer, (unsigned)footer.flags);
-    for (cell = 0; cell < footer.cell_count; cell++) put_cell(text, &page, &footer, cell, hex);
+                  (unsigned long long)page_no, (unsigned)page->size, (unsigned)dump.footer.cell_count,
+                  (unsigned long long)dump.footer.pointer, (unsigned)dump.footer.flags);
+    rc = put_cells(text, &dump);
+    if (rc != LSM_OK) goto done;
     buffer_append(text, "\n", 1);
-    for (cell = 0; cell < 80; cell++) buffer_append(text, "-", 1);
+    for (i = 0; i < 80; i++) buffer_append(text, "-", 1);
     buffer_printf(text, "\nPage %llu\n", (unsigned long long)page_no);
-    put_raw(text, &page);
+    put_raw(text, page);
     rc = text->rc;
 done:
-    pager_put(db->pager, &page);
+    buffer_release(&dump.body);
+    pager_put(db->pager, page);
     return rc;
 }
 
@@ -275,7 +387,8 @@ static int worker_text(lsm_db *db, int verb, lsm_i64 page, struct buffer *text) 
             break;
         default:
             rc = page <= 0 ? LSM_ERROR
-                           : put_page(db, text, (uint64_t)page, verb == LSM_INFO_PAGE_HEX_DUMP);
+                           : put_page(db, text, &snapshot, (uint64_t)page,
+                                      verb == LSM_INFO_PAGE_HEX_DUMP);
             break;
     }
 done:
@@ -283,6 +396,18 @@ done:
     if (entered) shm_unlock(db->shm, &db->locks, LOCK_WORKER);
     background_let_go(db);
     read_txn_end_if_unused(db);
+    return rc;
+}
+
+/* A read transaction for facts that need no page: other compression functions than these do not matter. Then none is
+** open, and the connection knows the header and the id that it met. */
+static int look_begin(lsm_db *db) {
+    int rc = read_txn_begin(db);
+
+    if (rc == LSM_MISMATCH) {
+        error_clear(&db->error);
+        rc = LSM_OK;
+    }
     return rc;
 }
 
@@ -299,7 +424,7 @@ int db_info_text(lsm_db *db, int verb, lsm_i64 page, char **out) {
                 db->level_count > 0 ? &db->writer.header : &db->header;
             uint32_t i;
             if (db->level_count == 0) {
-                rc = read_txn_begin(db);
+                rc = look_begin(db);
                 if (rc != LSM_OK) break;
             }
             for (i = 0; i < 3; i++) {
@@ -340,49 +465,57 @@ static int64_t kilobytes(uint64_t bytes) {
     return (int64_t)((bytes + 1023) / 1024);
 }
 
-int db_info_number(lsm_db *db, int verb, int64_t *first, int64_t *second) {
+/* KB of the old tree, if the newest snapshot does not hold it yet. */
+static int old_tree_kilobytes(lsm_db *db, const struct tree_header *header, int64_t *out) {
     uint32_t words[CHECKPOINT_WORDS_MAX];
+    uint64_t field = db->snapshot.log.field; /* of the snapshot read */
+    int rc = LSM_OK;
+
+    *out = 0;
+    if (header->old_id == 0) return LSM_OK;
+    if (db->slot < 0 && db->shm) {
+        rc = newest_words(db, words);
+        field = ((uint64_t)words[9] << 32) | words[10];
+    }
+    if (rc == LSM_OK && (uint64_t)header->old_log_field != field) *out = kilobytes(header->old.byte_count);
+    return rc;
+}
+
+int db_info_number(lsm_db *db, int verb, int64_t *first, int64_t *second) {
+    const struct tree_header *header = db->level_count > 0 ? &db->writer.header : &db->header;
+    uint32_t words[CHECKPOINT_WORDS_MAX];
+    struct checkpoint_facts facts;
     int rc;
 
     if (db->database == NULL) return LSM_MISUSE;
     error_clear(&db->error);
-    rc = read_txn_begin(db);
-    if (rc == LSM_MISMATCH && verb == LSM_INFO_COMPRESSION_ID) {
-        /* The one question that must be answered then: with the id, a program can find the functions. */
-        *first = db->compression_id;
-        return LSM_OK;
-    }
+    rc = look_begin(db);
     if (rc != LSM_OK) return db_report(db, rc);
     switch (verb) {
         case LSM_INFO_NWRITE:
             *first = (int64_t)(db->pages_written + background_pages_written(db));
             break;
         case LSM_INFO_NREAD:
-            *first = (int64_t)pager_pages_read(db->pager);
+            *first = db->pager ? (int64_t)pager_pages_read(db->pager) : 0;
             break;
-        case LSM_INFO_CHECKPOINT_SIZE: {
-            struct checkpoint_facts facts;
+        case LSM_INFO_CHECKPOINT_SIZE:
             *first = 0;
-            if (db->detached) break; /* what it reads is the checkpoint, and the log */
+            if (db->detached || db->shm == NULL) break; /* what it reads is the checkpoint, and the log */
             database_facts(db->database, &facts);
             rc = newest_words(db, words);
             if (rc == LSM_OK) {
                 *first = kilobytes((uint64_t)(words[8] - facts.pages_written) * words[7]);
             }
             break;
-        }
-        case LSM_INFO_TREE_SIZE: {
-            const struct tree_header *header =
-                db->level_count > 0 ? &db->writer.header : &db->header;
-            bool waits = header->old_id != 0 &&
-                         (uint64_t)header->old_log_field != db->snapshot.log.field;
-            *first = waits ? kilobytes(header->old.byte_count) : 0;
+        case LSM_INFO_TREE_SIZE:
+            rc = old_tree_kilobytes(db, header, first);
             *second = kilobytes(header->live.byte_count);
             break;
-        }
         case LSM_INFO_COMPRESSION_ID:
-            rc = newest_words(db, words);
-            if (rc == LSM_OK) *first = words[3];
+            /* What must be answered after a mismatch: with the id, a program can find the functions. */
+            *first = db->compression_id;
+            if (db->slot >= 0) rc = newest_words(db, words);
+            if (db->slot >= 0 && rc == LSM_OK) *first = words[3];
             break;
         default:
             rc = LSM_MISUSE;

@@ -8,6 +8,7 @@
 **             transactions and decoded again only when its id changed.
 */
 #include "db/db_internal.h"
+#include "snapshot/checkpoint.h"
 
 #define BEGIN_ATTEMPTS 10
 
@@ -28,6 +29,7 @@ int read_txn_use_snapshot(lsm_db *db, const uint32_t *words, uint32_t word_count
     compressed = words[6] == 0 ? db->compress.xBound != NULL : pager_is_compressed(db->pager);
     rc = checkpoint_decode(words, word_count, compressed, db->env, &db->error, &snapshot);
     if (rc != LSM_OK) return rc;
+    snapshot_mend_fronts(&snapshot, db->pager);
     rc = level_notes_new(db->env, &snapshot, &notes);
     if (rc != LSM_OK) {
         snapshot_release(&snapshot);
@@ -47,6 +49,7 @@ int read_txn_use_snapshot(lsm_db *db, const uint32_t *words, uint32_t word_count
 void read_txn_refresh_view(lsm_db *db) {
     const struct tree_header *header = db->level_count > 0 ? &db->writer.header : &db->header;
 
+    db->ahead_count = 0;
     if (db->slot < 0) return; /* who opens a read transaction makes the view */
     db->view.env = db->env;
     db->view.error = &db->error;
@@ -102,6 +105,9 @@ int read_txn_begin(lsm_db *db) {
     int rc = LSM_OK;
 
     if (db->slot >= 0) return LSM_OK;
+    if (db->in_factory) { /* it runs inside this function, and was told the id */
+        return error_note(&db->error, LSM_MISMATCH, "nothing can be read until the factory returns");
+    }
     if (db->config.read_only) {
         rc = database_reader_enter(db);
         if (rc != LSM_OK) return rc;
@@ -221,5 +227,22 @@ int db_get(lsm_db *db, struct slice key, bool *found, struct slice *value) {
     error_clear(&db->error);
     rc = read_txn_begin(db);
     if (rc == LSM_OK) rc = view_lookup(&db->view, &db->scratch, key, found, value);
+    return db_report(db, rc);
+}
+
+void db_look_ahead(lsm_db *db, const struct slice *keys, uint32_t count) {
+    assert(count <= DB_AHEAD_MAX);
+    db->ahead_count = 0;
+    if (db->database == NULL || read_txn_begin(db) != LSM_OK) return; /* the lookup will say why */
+    view_look_ahead(&db->view, keys, count, db->ahead);
+    db->ahead_count = count;
+}
+
+int db_get_ahead(lsm_db *db, struct slice key, uint32_t index, bool *found, struct slice *value) {
+    int rc;
+
+    if (db->slot < 0 || index >= db->ahead_count) return db_get(db, key, found, value);
+    error_clear(&db->error);
+    rc = view_lookup_ahead(&db->view, &db->scratch, key, &db->ahead[index], found, value);
     return db_report(db, rc);
 }

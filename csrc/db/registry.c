@@ -2,11 +2,15 @@
 ** registry.c — the databases that this process has open, and who owns their files.
 **
 ** INVARIANTS  (I1) one struct database per file: looked up by path, then by the file's identity, so that two
-**             names of one file share locks and region.
+**             names of one file share locks and region, whatever environment it is opened through.
 **             (I2) no descriptor of a database file is closed while another one of the process is in use:
-**             closing any of them would drop all POSIX locks of the process on the file.
+**             closing any of them would drop all POSIX locks of the process on the file. So a file that is open
+**             already is recognised by asking for what its name leads to, not by opening it.
 **             (I3) while a region exists this process holds DMS2 and RWCLIENT0 exclusively: it is the only
 **             one that writes, and nobody else can join.
+** OWNERSHIP   a database, and all its connections share, comes from the environment of the connection that opened
+**             it first. It also opens all files: a name may mean something else to another environment, which may
+**             be gone before the database.
 ** LOCKING     the list: static mutex 0. Connecting and disconnecting one database: its `connect` mutex,
 **             so that a slow recovery holds up nobody else.
 */
@@ -20,10 +24,9 @@ static struct database *registry_head;
 
 /* ------------------------------------------------------------------------- finding and making -- */
 
-/* Do two environments open the same file under the same path? */
+/* Do two environments surely open the same file under the same path? */
 static bool same_file_system(const lsm_env *left, const lsm_env *right) {
-    return left == right ||
-           (left->xOpen == right->xOpen && left->pVfsCtx == right->pVfsCtx);
+    return left == right || (left->xOpen == right->xOpen && left->pVfsCtx == right->pVfsCtx);
 }
 
 static struct database *find_by_path(lsm_env *env, const char *path) {
@@ -36,16 +39,27 @@ static struct database *find_by_path(lsm_env *env, const char *path) {
     return NULL;
 }
 
-static struct database *find_by_file(lsm_env *env, const uint8_t *id, size_t size) {
+/* An id is unique in the process: an environment in front of another one passes on what that one answers. */
+static struct database *find_by_file(const uint8_t *id, size_t size) {
     struct database *database;
     if (size == 0) return NULL;
     for (database = registry_head; database; database = database->next) {
-        if (database->env == env && database->file_id_size == size &&
-            memcmp(database->file_id, id, size) == 0) {
+        if (database->file_id_size == size && memcmp(database->file_id, id, size) == 0) {
             return database;
         }
     }
     return NULL;
+}
+
+/* The identity of a file; *size 0 when its environment has none. */
+static void identify(struct os_file *file, uint8_t id[FILE_ID_MAX], size_t *size) {
+    size_t i;
+
+    memset(id, 0, FILE_ID_MAX);
+    if (os_file_id(file, id, FILE_ID_MAX, size) != LSM_OK) *size = 0;
+    for (i = 0; i < *size && id[i] == 0; i++) {
+    }
+    if (i == *size) *size = 0; /* a callback that writes nothing */
 }
 
 static void database_free(struct database *database) {
@@ -65,14 +79,14 @@ static void database_free(struct database *database) {
     memory_free(env, database);
 }
 
-/* Keep `file` open as long as the database; `node` was made before the file was opened, so that nothing can
-** fail when closing is no longer possible. */
-static void park(struct database *database, struct parked_file **node, struct os_file *file) {
-    (*node)->file = *file;
-    (*node)->next = database->parked;
-    database->parked = *node;
-    *node = NULL;
+/* Keep `file` open as long as the database; `node` comes from its environment. */
+static void park(struct database *database, struct parked_file *node, struct os_file *file) {
+    node->file = *file;
     *file = (struct os_file){0};
+    os_mutex_enter(database->env, database->facts_mutex);
+    node->next = database->parked;
+    database->parked = node;
+    os_mutex_leave(database->env, database->facts_mutex);
 }
 
 static int database_new(lsm_env *env, char *path, struct os_file *file, bool writable,
@@ -101,68 +115,68 @@ fail:
     return rc;
 }
 
-int database_acquire(lsm_db *db, const char *name) {
-    lsm_env *env = db->env;
-    bool writable = !db->config.read_only;
-    int flags = writable ? 0 : LSM_OPEN_READONLY;
-    char *path = NULL;
-    struct os_file file = {0};
+/* A database that is open already, under whatever name. Nothing is opened for that, where the system can tell. */
+static struct database *find_open(lsm_env *env, const char *path) {
+    struct database *database = find_by_path(env, path);
+    uint8_t id[FILE_ID_MAX] = {0};
+    size_t id_size;
+
+    if (database) return database;
+    os_path_id(env, path, id, sizeof id, &id_size);
+    return find_by_file(id, id_size);
+}
+
+/* Open the file; it is new to the process, or where the system cannot tell beforehand, one of a database: then its
+** descriptor stays. `path` is taken over (set to NULL) by a new database. */
+static int open_and_find(lsm_env *env, char **path, bool writable, struct database **out) {
     struct parked_file *node = NULL;
+    struct os_file file = {0};
     uint8_t id[FILE_ID_MAX];
     size_t id_size = 0;
     struct database *database;
     int rc;
 
-    rc = os_full_path(env, name, &path);
+    rc = os_open(env, *path, writable ? 0 : LSM_OPEN_READONLY, &file);
     if (rc != LSM_OK) return rc;
-    node = memory_allocate_zero(env, sizeof *node);
-    if (node == NULL) {
-        memory_free(env, path);
-        return LSM_NOMEM;
-    }
-    os_static_enter(REGISTRY_MUTEX);
-    database = find_by_path(env, path);
-    if (database && database->env != env) {
-        /* Two environments, one file: neither may use the other's callbacks, and the locks of one process
-        ** do not exclude each other. */
-        rc = error_note(&db->error, LSM_BUSY, "the file is open through another environment");
-        goto done;
-    }
-    if (database == NULL || (writable && !database->file_writable)) {
-        rc = os_open(env, path, flags, &file);
-        if (rc != LSM_OK) goto done;
-    }
-    if (database == NULL) {
-        if (os_file_id(&file, id, sizeof id, &id_size) != LSM_OK) id_size = 0;
-        database = find_by_file(env, id, id_size);
-    }
-    if (database == NULL) {
-        rc = database_new(env, path, &file, writable, &database);
-        if (rc != LSM_OK) goto done;
-        path = NULL;
-        file = (struct os_file){0};
+    identify(&file, id, &id_size);
+    database = find_by_file(id, id_size);
+    if (database) {
+        node = memory_allocate_zero(database->env, sizeof *node);
+        /* Without a node it cannot be kept. To leak it is the lesser evil: closing it would drop all locks. */
+        if (node == NULL) return LSM_NOMEM;
+        park(database, node, &file);
+    } else {
+        rc = database_new(env, *path, &file, writable, &database);
+        if (rc != LSM_OK) {
+            os_close(&file); /* nobody else has it open */
+            return rc;
+        }
+        *path = NULL;
         memcpy(database->file_id, id, id_size);
         database->file_id_size = id_size;
         database->next = registry_head;
         registry_head = database;
-    } else if (file.file != NULL) {
-        /* (I2): keep both descriptors; use the one that can do more. */
-        if (writable && !database->file_writable) {
-            struct os_file narrow = database->file;
-            park(database, &node, &narrow);
-            database->file = file;
-            database->file_writable = true;
-            file = (struct os_file){0};
-        } else {
-            park(database, &node, &file);
-        }
     }
-    database->references++;
-    db->database = database;
-done:
+    *out = database;
+    return LSM_OK;
+}
+
+int database_acquire(lsm_db *db, const char *name) {
+    lsm_env *env = db->env;
+    char *path = NULL;
+    struct database *database;
+    int rc;
+
+    rc = os_full_path(env, name, &path);
+    if (rc != LSM_OK) return rc;
+    os_static_enter(REGISTRY_MUTEX);
+    database = find_open(env, path);
+    if (database == NULL) rc = open_and_find(env, &path, !db->config.read_only, &database);
+    if (rc == LSM_OK) {
+        database->references++;
+        db->database = database;
+    }
     os_static_leave(REGISTRY_MUTEX);
-    os_close(&file); /* only after a failure, when nobody has the file open */
-    memory_free(env, node);
     memory_free(env, path);
     return rc;
 }
@@ -203,9 +217,13 @@ static int lock_connect(struct database *database, bool wait) {
     }
 }
 
-static void unlock(struct database *database, int lock_no) {
+static void unlock_file(struct os_file *file, int lock_no) {
     /* A failed unlock cannot be mended; the lock goes with the descriptor. */
-    (void)!os_lock(&database->file, lock_no, LSM_LOCK_UNLOCK);
+    (void)!os_lock(file, lock_no, LSM_LOCK_UNLOCK);
+}
+
+static void unlock(struct database *database, int lock_no) {
+    unlock_file(&database->file, lock_no);
 }
 
 static uint64_t mmap_limit(const lsm_db *db) {
@@ -214,13 +232,13 @@ static uint64_t mmap_limit(const lsm_db *db) {
     return (uint64_t)db->config.mmap * 1024;
 }
 
-static int open_pager(lsm_db *db, struct database *database, struct pager **out) {
+static int open_pager(lsm_db *db, lsm_env *env, struct os_file *file, struct pager **out) {
     struct pager_config config = {
         .mmap_bytes = mmap_limit(db),
         .cache_bytes = (size_t)8 << 20,
         /* Compression comes when the checkpoint was read: compression_start. */
     };
-    return pager_open(db->env, &database->file, &config, out);
+    return pager_open(env, file, &config, out);
 }
 
 /* Open the log for reading; missing is fine (closed afterwards). */
@@ -239,7 +257,6 @@ static int owner_start(lsm_db *db, struct database *database) {
     bool have_dms2 = false;
     bool have_client = false;
     struct os_file log_file = {0};
-    struct checkpoint_facts facts;
     int rc;
 
     rc = lock_connect(database, wait);
@@ -253,7 +270,7 @@ static int owner_start(lsm_db *db, struct database *database) {
     rc = os_lock(&database->file, LOCK_RWCLIENT0, LSM_LOCK_EXCL);
     if (rc != LSM_OK) goto done;
     have_client = true;
-    rc = open_pager(db, database, &database->pager);
+    rc = open_pager(db, database->env, &database->file, &database->pager);
     if (rc != LSM_OK) goto done;
     rc = store_open(database->env, (uint64_t)db->config.memory_budget_kb * 1024, &database->store);
     if (rc != LSM_OK) goto done;
@@ -262,14 +279,9 @@ static int owner_start(lsm_db *db, struct database *database) {
     rc = open_log_for_recovery(database, &log_file);
     if (rc != LSM_OK) goto done;
     db->pager = database->pager;
-    rc = recover_region(db, &database->file, &log_file, database->shm, &facts);
-    if (rc != LSM_OK) goto done;
-    database_set_facts(database, &facts);
-    database->log_sync_failed = LSM_OK;
-    database->file_sync_failed = LSM_OK;
-    database->directory_synced = false;
-    atomic_store(&database->checkpoint_unproven, facts.snapshot_id != 0);
-    database->log_unproven = true;
+    db->store = database->store;
+    db->shm = database->shm;
+    rc = recover_region(db, &database->file, &log_file, true);
 done:
     os_close(&log_file);
     if (rc != LSM_OK) {
@@ -280,6 +292,8 @@ done:
         database->store = NULL;
         database->shm = NULL;
         db->pager = NULL;
+        db->store = NULL;
+        db->shm = NULL;
         if (have_client) unlock(database, LOCK_RWCLIENT0);
         if (have_dms2) unlock(database, LOCK_DMS2);
     }
@@ -299,19 +313,59 @@ static void owner_stop(struct database *database) {
     unlock(database, LOCK_DMS2);
 }
 
+static bool is_file_of(const struct database *database, const uint8_t *id, size_t id_size) {
+    return id_size == database->file_id_size && memcmp(id, database->file_id, id_size) == 0;
+}
+
+/* Does its path lead to another file, or to none, since the database was opened? False if there is no telling. */
+static bool path_was_changed(const struct database *database) {
+    uint8_t id[FILE_ID_MAX] = {0};
+    size_t id_size;
+    int kind;
+
+    os_path_id(database->env, database->path, id, sizeof id, &id_size);
+    if (id_size > 0) return !is_file_of(database, id, id_size);
+    return os_path_kind(database->env, database->path, &kind) == LSM_OK && kind == OS_PATH_NONE;
+}
+
+/* The database was opened read-only so far. Readers that recovered privately go on with the descriptor they have. */
+static int make_writable(lsm_db *db, struct database *database) {
+    struct parked_file *node = memory_allocate_zero(database->env, sizeof *node);
+    struct os_file file = {0};
+    uint8_t id[FILE_ID_MAX];
+    size_t id_size = 0;
+    int rc = node ? LSM_OK : LSM_NOMEM;
+
+    if (rc == LSM_OK && path_was_changed(database)) rc = LSM_IOERR;
+    if (rc == LSM_OK) rc = os_open(database->env, database->path, 0, &file);
+    if (rc == LSM_OK) {
+        identify(&file, id, &id_size);
+        park(database, node, is_file_of(database, id, id_size) ? &database->file : &file);
+        node = NULL;
+        if (file.file == NULL) rc = LSM_IOERR;
+    }
+    if (rc == LSM_OK) {
+        database->file = file;
+        database->file_writable = true;
+    }
+    memory_free(database->env, node);
+    return rc == LSM_IOERR ? error_note(&db->error, rc, "open read-only, and the path leads elsewhere now") : rc;
+}
+
 int database_connect_writer(lsm_db *db) {
     struct database *database = db->database;
     int rc = LSM_OK;
 
-    os_mutex_enter(db->env, database->connect);
-    if (database->shm == NULL) rc = owner_start(db, database);
+    os_mutex_enter(database->env, database->connect);
+    if (!database->file_writable) rc = make_writable(db, database);
+    if (rc == LSM_OK && database->shm == NULL) rc = owner_start(db, database);
     if (rc == LSM_OK) {
         database->writers++;
         db->shm = database->shm;
         db->pager = database->pager;
         db->store = database->store;
     }
-    os_mutex_leave(db->env, database->connect);
+    os_mutex_leave(database->env, database->connect);
     return rc;
 }
 
@@ -386,9 +440,9 @@ static void last_writer_leaves(lsm_db *db, struct database *database) {
         return;
     }
     if (detached) return;
-    rc = os_unlink(db->env, database->log_path);
+    rc = os_unlink(database->env, database->log_path);
     if (rc != LSM_OK && rc != LSM_IOERR_NOENT) log_gone = false;
-    if (rc == LSM_OK && os_sync_directory(db->env, database->log_path) != LSM_OK) {
+    if (rc == LSM_OK && os_sync_directory(database->env, database->log_path) != LSM_OK) {
         log_gone = false;
         db_log(db, LSM_IOERR, "closing %s: its directory could not be synced", database->path);
     }
@@ -398,7 +452,7 @@ static void last_writer_leaves(lsm_db *db, struct database *database) {
 void database_disconnect_writer(lsm_db *db) {
     struct database *database = db->database;
 
-    os_mutex_enter(db->env, database->connect);
+    os_mutex_enter(database->env, database->connect);
     if (database->writers == 1) {
         bool locked = lock_connect(database, true) == LSM_OK;
         last_writer_leaves(db, database);
@@ -416,7 +470,7 @@ void database_disconnect_writer(lsm_db *db) {
         }
         database->writers--;
     }
-    os_mutex_leave(db->env, database->connect);
+    os_mutex_leave(database->env, database->connect);
     db->shm = NULL;
     db->pager = NULL;
     db->store = NULL;
@@ -438,40 +492,43 @@ static bool join_region(lsm_db *db, struct database *database) {
 /* Read the file as it lies: a private region, recovered from checkpoint and log. `connect` held. */
 static int detach(lsm_db *db, struct database *database) {
     struct os_file log_file = {0};
-    struct checkpoint_facts facts;
     struct pager *pager = NULL;
     struct shm *shm = NULL;
     bool have_rotrans = database->detached > 0;
+    struct os_file *file = &db->detached_file;
     int rc;
 
-    rc = os_lock(&database->file, LOCK_DMS1, LSM_LOCK_SHARED);
+    *file = database->file; /* which a read-write connection may replace, but not close, while we read */
+    rc = os_lock(file, LOCK_DMS1, LSM_LOCK_SHARED);
     if (rc != LSM_OK) return error_note(&db->error, rc, "another process opens or closes the file");
     /* A read-write client elsewhere: its changes are where we cannot see them. */
-    rc = os_test_lock(&database->file, LOCK_RWCLIENT0, RWCLIENT_COUNT, LSM_LOCK_SHARED);
-    if (rc == LSM_OK) rc = os_test_lock(&database->file, LOCK_DMS2, 1, LSM_LOCK_SHARED);
+    rc = os_test_lock(file, LOCK_RWCLIENT0, RWCLIENT_COUNT, LSM_LOCK_SHARED);
+    if (rc == LSM_OK) rc = os_test_lock(file, LOCK_DMS2, 1, LSM_LOCK_SHARED);
     if (rc == LSM_OK && !have_rotrans) {
-        rc = os_lock(&database->file, LOCK_ROTRANS, LSM_LOCK_SHARED);
+        rc = os_lock(file, LOCK_ROTRANS, LSM_LOCK_SHARED);
+        if (rc == LSM_OK) database->rotrans_file = *file;
     }
-    unlock(database, LOCK_DMS1);
+    unlock_file(file, LOCK_DMS1);
     if (rc != LSM_OK) return error_note(&db->error, rc, "another process has the database open");
-    rc = open_pager(db, database, &pager);
+    rc = open_pager(db, db->env, file, &pager);
     if (rc != LSM_OK) goto done;
     rc = shm_open_private(db->env, &shm);
     if (rc != LSM_OK) goto done;
     rc = open_log_for_recovery(database, &log_file);
     if (rc != LSM_OK) goto done;
     db->pager = pager;
-    rc = recover_region(db, &database->file, &log_file, shm, &facts);
+    db->shm = shm;
+    rc = recover_region(db, file, &log_file, false);
 done:
     os_close(&log_file);
     if (rc != LSM_OK) {
         pager_close(pager);
         shm_close(shm);
         db->pager = NULL;
-        if (!have_rotrans) unlock(database, LOCK_ROTRANS);
+        db->shm = NULL;
+        if (!have_rotrans) unlock_file(&database->rotrans_file, LOCK_ROTRANS);
         return rc;
     }
-    db->shm = shm;
     db->detached = true;
     database->detached++;
     return LSM_OK;
@@ -481,16 +538,16 @@ int database_reader_enter(lsm_db *db) {
     struct database *database = db->database;
     int rc = LSM_OK;
 
-    os_mutex_enter(db->env, database->connect);
+    os_mutex_enter(database->env, database->connect);
     if (!join_region(db, database)) rc = detach(db, database);
-    os_mutex_leave(db->env, database->connect);
+    os_mutex_leave(database->env, database->connect);
     return rc;
 }
 
 void database_reader_leave(lsm_db *db) {
     struct database *database = db->database;
 
-    os_mutex_enter(db->env, database->connect);
+    os_mutex_enter(database->env, database->connect);
     if (db->joined) {
         db->joined = false;
         if (--database->joined == 0 && database->writers == 0) owner_stop(database);
@@ -499,12 +556,21 @@ void database_reader_leave(lsm_db *db) {
         db->detached = false;
         pager_close(db->pager);
         shm_close(db->shm);
-        if (--database->detached == 0) unlock(database, LOCK_ROTRANS);
+        if (--database->detached == 0) unlock_file(&database->rotrans_file, LOCK_ROTRANS);
     }
     db->pager = NULL;
     db->store = NULL;
     db->shm = NULL;
-    os_mutex_leave(db->env, database->connect);
+    os_mutex_leave(database->env, database->connect);
+}
+
+struct os_file database_file(struct database *database) {
+    struct os_file file;
+
+    os_mutex_enter(database->env, database->connect);
+    file = database->file;
+    os_mutex_leave(database->env, database->connect);
+    return file;
 }
 
 bool database_has_detached_readers(struct database *database) {

@@ -13,7 +13,8 @@
 ** LOCKING     A read transaction, so that nothing it looks at is reused. No lock that a writer
 **             waits for: the snapshot is the newest published one, or the one that open cursors of
 **             the connection read.
-** ERRORS      Damage is reported, not returned; LSM_MISMATCH, LSM_NOMEM, LSM_IOERR.
+** ERRORS      Damage is reported, not returned, be it what a compression function says of a page; LSM_MISMATCH,
+**             LSM_NOMEM, LSM_IOERR.
 ** COST        Every record once or twice.
 */
 #include "db/verify_internal.h"
@@ -41,7 +42,7 @@ void verify_problem(struct verify *verify, uint64_t page_no, const char *format,
 }
 
 int verify_absorb(struct verify *verify, int rc, bool *damaged) {
-    if (rc != LSM_CORRUPT) return rc;
+    if (!error_is_damage(&verify->error, rc)) return rc;
     verify_problem(verify, verify->error.page_no, "%s",
                    verify->error.reason ? verify->error.reason : "damaged");
     error_clear(&verify->error);
@@ -63,6 +64,20 @@ static void segment_problem(void *context, uint64_t page_no, const char *reason)
     verify_problem(context, page_no, "%s", reason);
 }
 
+/* Progress counts a page twice: for its own sake, and for its records. How many links there are is not known. */
+static int segment_page_read(void *context, enum segment_pass pass) {
+    struct verify *verify = context;
+    uint64_t total = verify->size * 2;
+    uint64_t done;
+
+    if (pass == PASS_PAGES) verify->totals.page_count++;
+    if (pass != PASS_LINKS) verify->steps++;
+    if (verify->report->progress == NULL) return LSM_OK;
+    done = verify->steps * verify->snapshot->page_size;
+    if (total < done) total = done; /* compressed, or more pages than there should be */
+    return verify->report->progress(verify->report->context, done, total);
+}
+
 /* ------------------------------------------------------------------------------- 1: on the disk --
 ** */
 
@@ -72,11 +87,12 @@ static int read_checkpoint_id(struct verify *verify, int64_t *newest) {
     uint32_t words[CHECKPOINT_WORDS_MAX];
     uint32_t word_count;
     struct error_context ignored = {0};
+    struct os_file file = database_file(verify->db->database);
 
     *newest = 0;
     for (uint64_t page = 0; page < 2; page++) {
         struct snapshot snapshot = {0};
-        int rc = os_read(&verify->db->database->file, page * META_PAGE_SIZE, bytes, sizeof bytes);
+        int rc = os_read(&file, page * META_PAGE_SIZE, bytes, sizeof bytes);
         if (rc != LSM_OK) return rc;
         checkpoint_words_from_bytes(bytes, words);
         if (!checkpoint_words_valid(words, &word_count)) continue;
@@ -112,6 +128,7 @@ static int check_meta_pages(struct verify *verify) {
 
 static int list_runs(struct verify *verify) {
     const struct snapshot *snapshot = verify->snapshot;
+    uint64_t unit = pager_is_compressed(verify->pager) ? 1 : snapshot->page_size;
     uint32_t count = 0;
 
     for (uint32_t i = 0; i < snapshot->level_count; i++) {
@@ -133,6 +150,7 @@ static int list_runs(struct verify *verify) {
                 run->view.redirects = &snapshot->redirects;
             }
             verify->run_count++;
+            verify->size += segment->size * unit;
         }
     }
     return LSM_OK;
@@ -149,7 +167,7 @@ static struct verify_run *find_run(const struct verify *verify, uint32_t level_i
 }
 
 static int check_run(struct verify *verify, struct verify_run *run) {
-    struct segment_report report = {verify, segment_problem};
+    struct segment_report report = {verify, segment_problem, segment_page_read};
     uint64_t before = verify->totals.problem_count;
     uint64_t records = 0;
     int rc;
@@ -269,7 +287,7 @@ static int check_merge(struct verify *verify, uint32_t level_index) {
 
 static int check_pointers(struct verify *verify, uint32_t level_index) {
     const struct snapshot *snapshot = verify->snapshot;
-    struct segment_report report = {verify, segment_problem};
+    struct segment_report report = {verify, segment_problem, segment_page_read};
     struct verify_run *upper = level_index > 0 ? find_run(verify, level_index - 1, 0) : NULL;
     struct verify_run *lower = find_run(verify, level_index, 0);
     bool never = true;

@@ -76,7 +76,8 @@ static int note_extent(struct verify *verify, const struct verify_extent *extent
 static int chain_bound(struct verify *verify, uint64_t *bound) {
     uint64_t file_size = 0;
     uint64_t file_blocks;
-    int rc = os_file_size(&verify->db->database->file, &file_size);
+    struct os_file file = database_file(verify->db->database);
+    int rc = os_file_size(&file, &file_size);
 
     if (rc != LSM_OK) return rc;
     file_blocks = file_size / verify->snapshot->block_size + 2;

@@ -43,6 +43,8 @@ struct verify {
     struct error_context error;
     const struct verify_report *report;
     struct verify_totals totals;
+    uint64_t steps;               /* pages read, each twice */
+    uint64_t size;                /* of all runs, in bytes */
     char place[VERIFY_PLACE_MAX]; /* what is being looked at: in front of each text */
     struct verify_run *runs;
     uint32_t run_count;

@@ -11,6 +11,7 @@
 #include "base/memory.h"
 #include "db/db_internal.h"
 
+#define GIVEN_KEPT_MAX (1u << 20) /* a longer copy of an argument is not kept for the next call */
 #define MARKS_MAX (1u << 23) /* nesting levels; keeps sizes in 32 bits */
 
 static void header_set_log(struct tree_header *header, const struct log_state *state) {
@@ -175,13 +176,17 @@ void write_txn_unlock(lsm_db *db) {
 static int begin_log(lsm_db *db) {
     struct log_reclaim reclaim = {0};
 
+    db->log.map.wanted = db->config.mmap != 0;
     if (atomic_load_explicit(&db->database->facts_id, memory_order_relaxed) >
             db->log_state.reclaim_id &&
         !database_has_detached_readers(db->database)) {
         struct checkpoint_facts facts;
         database_facts(db->database, &facts);
-        reclaim.snapshot_id = facts.snapshot_id;
-        reclaim.offset = facts.log_offset;
+        /* Stored at SAFETY OFF since the transaction began, perhaps: it frees nothing for those who are careful. */
+        if (db->config.safety == LSM_SAFETY_OFF || !atomic_load(&db->database->checkpoint_unproven)) {
+            reclaim.snapshot_id = facts.snapshot_id;
+            reclaim.offset = facts.log_offset;
+        }
     }
     return log_writer_begin(&db->log, &db->log_state, &reclaim,
                             db->config.safety == LSM_SAFETY_FULL);
@@ -277,11 +282,17 @@ int write_txn_rollback_all(lsm_db *db) {
     return LSM_OK;
 }
 
+/* Changes that take no room in memory, as empty transactions, must not make the log grow for ever. */
+static bool log_waits_for_flush(const lsm_db *db, const struct tree_header *header) {
+    return log_length_since(header->log_regions, db->snapshot.log.field >> 1) > db_log_limit(db);
+}
+
 static int commit_all(lsm_db *db) {
     struct tree_header *header = &db->writer.header;
     uint64_t limit = (uint64_t)db->config.autoflush_kb * 1024;
     struct log_state state;
     bool frozen = false;
+    bool long_log;
     bool over;   /* there is something to flush */
     bool worker; /* the background does it */
     int rc;
@@ -307,16 +318,17 @@ static int commit_all(lsm_db *db) {
         }
         header_set_log(header, &state);
     }
-    if (header->live.byte_count > limit && header->old_id == 0) {
+    long_log = log_waits_for_flush(db, header);
+    if ((header->live.byte_count > limit || long_log) && header->old_id == 0) {
         frozen = memtree_freeze(header, &header->log_regions[2], db_next_toggle(db));
     }
     publish(db);
     read_txn_refresh_view(db);
-    over = frozen || db->header.live.byte_count > limit;
+    over = frozen || long_log || db->header.live.byte_count > limit;
     worker = db->background && !db_is_undecided(db);
     rc = LSM_OK;
     if (worker && over) background_wake(db);
-    if (db->background ? over && !worker : frozen && db->config.autowork) {
+    if (db->background ? over && !worker : (frozen || long_log) && db->config.autowork) {
         rc = db_autowork(db, 1);
     } else if (db->dropped_old) {
         shm_reader_offer(db->shm, &db->locks, db->header.used_id, db->snapshot.id);
@@ -336,6 +348,7 @@ int db_begin(lsm_db *db, int level) {
     if (db->config.read_only) return LSM_READONLY;
     if (level < 0) level = (int)db->level_count + 1;
     if (db->database == NULL) return level == 0 ? LSM_OK : LSM_MISUSE;
+    if (db_in_callback(db)) return LSM_MISUSE;
     error_clear(&db->error);
     if ((uint32_t)level > db->level_count) rc = write_txn_begin(db, (uint32_t)level);
     return db_report(db, rc);
@@ -346,6 +359,7 @@ int db_commit(lsm_db *db, int level) {
 
     if (level < 0) level = db->level_count > 0 ? (int)db->level_count - 1 : 0;
     if (db->database == NULL || (uint32_t)level >= db->level_count) return LSM_OK;
+    if (db_in_callback(db)) return LSM_MISUSE;
     error_clear(&db->error);
     if (level == 0) {
         rc = commit_all(db);
@@ -364,6 +378,7 @@ int db_rollback(lsm_db *db, int level) {
     if (db->database == NULL || db->level_count == 0 || (uint32_t)level > db->level_count) {
         return LSM_OK;
     }
+    if (db_in_callback(db)) return LSM_MISUSE;
     error_clear(&db->error);
     if (level == 0) {
         rc = write_txn_rollback_all(db);
@@ -439,16 +454,35 @@ static int work_for_growth(lsm_db *db, uint32_t before) {
     return steps && after > before ? db_autowork(db, (uint32_t)steps * 32) : LSM_OK;
 }
 
-static int apply_change(lsm_db *db, const struct change *change) {
+/* Key and value may come from a cursor, out of pages that belong to others as soon as the connection has moved on to a
+** newer snapshot: which the start of a transaction does, and then perhaps waits. */
+static int hold_arguments(lsm_db *db, struct change *change) {
+    int rc = buffer_assign(&db->given_key, change->key);
+
+    if (rc == LSM_OK) rc = buffer_assign(&db->given_value, change->value);
+    if (rc != LSM_OK) return rc;
+    change->key = buffer_slice(&db->given_key);
+    change->value = buffer_slice(&db->given_value);
+    return LSM_OK;
+}
+
+static void drop_arguments(lsm_db *db) {
+    if (db->given_key.capacity > GIVEN_KEPT_MAX) buffer_release(&db->given_key);
+    if (db->given_value.capacity > GIVEN_KEPT_MAX) buffer_release(&db->given_value);
+}
+
+static int apply_change(lsm_db *db, struct change *change) {
     bool implicit = db->level_count == 0;
     uint32_t before;
     int rc;
 
     if (db->config.read_only) return LSM_READONLY;
-    if (db->database == NULL) return LSM_MISUSE;
+    if (db->database == NULL || LSM_UNLIKELY(db_in_callback(db))) return LSM_MISUSE;
     if (!implicit && db->txn_rc != LSM_OK) return db->txn_rc;
     error_clear(&db->error);
     if (implicit) {
+        rc = LSM_UNLIKELY(db->cursors != NULL) ? hold_arguments(db, change) : LSM_OK;
+        if (rc != LSM_OK) goto done;
         db->brief = true;
         rc = write_txn_begin(db, 1);
         db->brief = false;
@@ -469,6 +503,7 @@ static int apply_change(lsm_db *db, const struct change *change) {
         if (rc == LSM_OK) rc = end_rc;
     }
 done:
+    drop_arguments(db);
     return db_report(db, rc);
 }
 

@@ -31,6 +31,10 @@ struct log_reclaim {
     uint64_t offset;
 };
 
+/* Bytes from `offset`, the position of a checkpoint, to the end of the log, in reading order; all if it is in none of
+** the regions. */
+uint64_t log_length_since(const struct log_region regions[3], uint64_t offset);
+
 /* A place to return to: see log_writer_rollback_to. */
 struct log_mark {
     uint64_t offset;          /* of the next byte */
@@ -43,11 +47,21 @@ struct log_mark {
     bool key_seen;            /* see log_writer */
 };
 
+/* The front of the log in memory: see log_map.c. */
+struct log_map {
+    bool wanted;      /* the owner's choice, at any time */
+    bool refused;     /* it cannot be had */
+    uint8_t *address; /* NULL = nothing mapped */
+    size_t size;
+};
+
 struct log_writer {
     lsm_env *env;
     const char *path;         /* owned by the connection */
     struct os_file file;
+    struct log_map map;
     bool in_txn;
+    bool spilled;             /* a part of this transaction is in the file */
     bool failed;              /* a write of this transaction failed: only rollback is accepted */
     int failed_rc;
     struct log_state published; /* as it was at begin */

@@ -46,4 +46,10 @@ void log_state_replay_jump(struct log_state *state, uint64_t jump_end, uint64_t 
 /* Does region 0 or 1 have bytes at or after `offset`? Then nothing may be written ahead. */
 bool log_state_ahead_in_use(const struct log_state *state, uint64_t offset);
 
+/* --- log_map.c --- */
+/* Put the bytes into the file through memory; false: nothing was done, write them. */
+bool log_map_store(struct log_map *map, struct os_file *file, uint64_t offset, const void *data, size_t size);
+/* Zeroed objects are accepted. */
+void log_map_release(struct log_map *map, struct os_file *file);
+
 #endif

@@ -28,17 +28,34 @@ bool log_state_is_sound(const struct log_state *state) {
     return true;
 }
 
+/* The region with that offset; 3 = none. Offset 0 is in no unused region, though (0, 0) looks like it; region 2 may
+** be empty and current. */
+static int region_of(const struct log_region regions[3], uint64_t offset) {
+    int owner;
+
+    for (owner = 0; owner < 3; owner++) {
+        if (owner < 2 && region_is_unused(&regions[owner])) continue;
+        if (region_contains(&regions[owner], offset)) break;
+    }
+    return owner;
+}
+
+uint64_t log_length_since(const struct log_region regions[3], uint64_t offset) {
+    int owner = region_of(regions, offset);
+    int first = owner == 3 ? 0 : owner;
+    uint64_t length = 0;
+    int i;
+
+    for (i = first; i < 3; i++) length += (uint64_t)(regions[i].end - regions[i].start);
+    return owner == 3 ? length : length - (offset - (uint64_t)regions[owner].start);
+}
+
 void log_state_reclaim(struct log_state *state, const struct log_reclaim *reclaim) {
     int owner;
     int i;
 
     if (reclaim->snapshot_id <= state->reclaim_id) return;
-    /* Offset 0 is in no unused region, though (0, 0) looks like it; region 2 may be empty and
-    ** current. */
-    for (owner = 0; owner < 3; owner++) {
-        if (owner < 2 && region_is_unused(&state->regions[owner])) continue;
-        if (region_contains(&state->regions[owner], reclaim->offset)) break;
-    }
+    owner = region_of(state->regions, reclaim->offset);
     if (owner == 3) return;
     for (i = 0; i < owner; i++) state->regions[i] = (struct log_region){0, 0};
     state->regions[owner].start = (int64_t)reclaim->offset;

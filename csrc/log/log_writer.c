@@ -26,8 +26,8 @@
 **             failed commit has rolled back. Its COMMIT may be in the file nevertheless: the caller
 **             does not know whether a crash brings the transaction back, all of it or nothing. The
 **             next transaction overwrites it.
-** COST        one write per commit, one more per 32 KB of small records or large value. With sync:
-**             one sync, of a file whose size mostly does not change (see write_ahead).
+** COST        one write per commit, one more per 32 KB of small records or large value; none where the log
+**             is mapped. With sync: one sync, of a file whose size mostly does not change (see write_ahead).
 */
 #include "base/bytes.h"
 #include "log/log_internal.h"
@@ -50,6 +50,7 @@ void log_writer_init(struct log_writer *writer, lsm_env *env, const char *path) 
 }
 
 void log_writer_release(struct log_writer *writer) {
+    log_map_release(&writer->map, &writer->file);
     os_close(&writer->file);
     buffer_release(&writer->pending);
     *writer = (struct log_writer){.env = writer->env, .path = writer->path};
@@ -93,11 +94,16 @@ static int write_out(struct log_writer *writer, size_t size) {
     size_t rest = writer->pending.size - size;
     int rc;
 
-    rc = os_write(&writer->file, writer->offset, writer->pending.data, size);
-    if (rc != LSM_OK) return fail(writer, rc);
+    /* What will be synced is written: write_ahead keeps its syncs cheap. So is what takes several pieces anyway. */
+    if (writer->alignment > 1 || writer->spilled ||
+        !log_map_store(&writer->map, &writer->file, writer->offset, writer->pending.data, size)) {
+        rc = os_write(&writer->file, writer->offset, writer->pending.data, size);
+        if (rc != LSM_OK) return fail(writer, rc);
+    }
     if (rest > 0) memmove(writer->pending.data, writer->pending.data + size, rest);
     writer->pending.size = rest;
     writer->offset += size;
+    writer->spilled = true;
     writer->summed = 0;
     return LSM_OK;
 }
@@ -193,6 +199,7 @@ int log_writer_begin(struct log_writer *writer, const struct log_state *publishe
     writer->jump_from = 0;
     writer->jump_to = 0;
     writer->key_seen = false;
+    writer->spilled = false;
 
     if (!log_state_is_sound(&state)) {
         rc = error_corrupt(NULL, 0, "log: impossible regions");

@@ -326,12 +326,37 @@ int os_map(struct os_file *file, uint64_t offset, size_t size, void **address) {
     return rc;
 }
 
+int os_map_stored(struct os_file *file, size_t size, void **address) {
+    const struct os_extra *extra = os_extra_of(file->env);
+    int rc;
+
+    assert(file->file && size > 0);
+    if (!extra || !extra->map_stored) return LSM_ERROR;
+    os_error_expect();
+    rc = extra->map_stored(file->file, size, address);
+    os_error_settle(rc);
+    return rc;
+}
+
 int os_unmap(struct os_file *file, void *address, size_t size) {
     const struct os_extra *extra = os_extra_of(file->env);
 
     if (!address) return LSM_OK;
     assert(extra && extra->unmap);
     return extra && extra->unmap ? extra->unmap(address, size) : LSM_ERROR;
+}
+
+void os_will_read(struct os_file *file, const void *address, size_t size) {
+    const struct os_extra *extra = os_extra_of(file->env);
+
+    if (extra && extra->will_read) extra->will_read(address, size);
+}
+
+void os_start_writing(struct os_file *file, uint64_t offset, size_t size) {
+    const struct os_extra *extra = os_extra_of(file->env);
+
+    assert(file->file);
+    if (extra && extra->start_writing) extra->start_writing(file->file, offset, size);
 }
 
 int os_reserve(struct os_file *file, uint64_t size) {
@@ -361,6 +386,16 @@ int os_sync_directory(lsm_env *env, const char *path) {
 bool os_random(lsm_env *env, void *out, size_t size) {
     const struct os_extra *extra = os_extra_of(env);
     return extra && extra->random && extra->random(out, size) == LSM_OK;
+}
+
+void os_path_id(lsm_env *env, const char *path, uint8_t *id, size_t capacity, size_t *size) {
+    const struct os_extra *extra = os_extra_of(env);
+    uint64_t found[2];
+
+    *size = 0;
+    if (!extra || !extra->path_id || capacity < sizeof found || extra->path_id(path, found) != LSM_OK) return;
+    memcpy(id, found, sizeof found);
+    *size = sizeof found;
 }
 
 int os_path_kind(lsm_env *env, const char *path, int *kind) {

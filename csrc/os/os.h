@@ -51,6 +51,12 @@ struct os_extra {
     ** os_map_granularity(). The range lies inside the file. */
     int (*map)(lsm_file *file, uint64_t offset, size_t size, void **address);
     int (*unmap)(void *address, size_t size);
+    /* See os_will_read. NULL = nothing is done. */
+    void (*will_read)(const void *address, size_t size);
+    /* See os_map_stored. NULL = never. */
+    int (*map_stored)(lsm_file *file, size_t size, void **address);
+    /* See os_start_writing. NULL = nothing is done. */
+    void (*start_writing)(lsm_file *file, uint64_t offset, size_t size);
     /* Make the file at least `size` bytes, with the space really there where the system can promise
     ** it. */
     int (*reserve)(lsm_file *file, uint64_t size);
@@ -62,6 +68,8 @@ struct os_extra {
     /* The same for environments that keep paths of their own; used instead of path_kind unless
     ** NULL. */
     int (*path_kind_in)(lsm_env *env, const char *path, int *kind);
+    /* See os_path_id. */
+    int (*path_id)(const char *path, uint64_t id[2]);
 };
 #define OS_PATH_NONE 0
 #define OS_PATH_FILE 1
@@ -78,12 +86,22 @@ LSM_MUST_USE int os_file_size(struct os_file *file, uint64_t *size);
 bool os_can_map(struct os_file *file);
 LSM_MUST_USE int os_map(struct os_file *file, uint64_t offset, size_t size, void **address);
 int os_unmap(struct os_file *file, void *address, size_t size);
+/* A hint: this part of what os_map mapped will be read soon. What os_map maps is fetched page by page otherwise. */
+void os_will_read(struct os_file *file, const void *address, size_t size);
+/* Map [0, size) for reading and writing, shared, after making the file at least so long with all space in that range
+** allocated. Only where it is known that a store then cannot fail for lack of space, that os_sync covers it, and
+** that nobody replaced xWrite: LSM_ERROR otherwise, and for a foreign environment. Unmapped by os_unmap. */
+LSM_MUST_USE int os_map_stored(struct os_file *file, size_t size, void **address);
 size_t os_map_granularity(void);
+/* A hint: what was written there will be synced soon. The system may begin now; nothing is waited for or promised. */
+void os_start_writing(struct os_file *file, uint64_t offset, size_t size);
 /* Foreign: LSM_OK, nothing done. */
 LSM_MUST_USE int os_reserve(struct os_file *file, uint64_t size);
 LSM_MUST_USE int os_sync_directory(lsm_env *env, const char *path); /* foreign: LSM_OK */
 LSM_MUST_USE bool os_random(lsm_env *env, void *out, size_t size); /* foreign: false */
 LSM_MUST_USE int os_path_kind(lsm_env *env, const char *path, int *kind); /* foreign: LSM_ERROR */
+/* What os_file_id would answer for the file at `path`, which is not opened; *size = 0: none there, or no telling. */
+void os_path_id(lsm_env *env, const char *path, uint8_t *id, size_t capacity, size_t *size);
 int os_last_error(void);
 /* Text of a system error number, UTF-8, NUL-terminated. */
 void os_error_text(int system_error, char *out, size_t capacity);

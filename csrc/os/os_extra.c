@@ -244,8 +244,12 @@ const struct os_extra os_default_extra = {
     .file_size = os_default_file_size,
     .map = os_default_map,
     .unmap = os_default_unmap,
+    .map_stored = os_default_map_stored,
+    .will_read = os_default_will_read,
+    .start_writing = os_default_start_writing,
     .reserve = os_default_reserve,
     .sync_directory = default_sync_directory,
     .random = default_random,
     .path_kind = default_path_kind,
+    .path_id = os_default_path_id,
 };

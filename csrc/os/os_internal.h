@@ -87,7 +87,11 @@ extern const struct os_extra os_default_extra;
 int os_default_file_size(lsm_file *file, uint64_t *size);
 int os_default_map(lsm_file *file, uint64_t offset, size_t size, void **address);
 int os_default_unmap(void *address, size_t size);
+void os_default_will_read(const void *address, size_t size);
+int os_default_map_stored(lsm_file *file, size_t size, void **address);
+void os_default_start_writing(lsm_file *file, uint64_t offset, size_t size);
 int os_default_reserve(lsm_file *file, uint64_t size);
+int os_default_path_id(const char *path, uint64_t id[2]); /* the same as os_file_identity */
 
 /* --- errors (os_extra.c) --- */
 

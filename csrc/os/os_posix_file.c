@@ -19,6 +19,9 @@
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#ifdef __linux__
+#include <sys/statfs.h>
+#endif
 #include <unistd.h>
 
 #include "base/checked.h"
@@ -266,6 +269,15 @@ int os_file_identity(lsm_file *file, void *out, int *size) {
     return LSM_OK;
 }
 
+int os_default_path_id(const char *path, uint64_t id[2]) {
+    struct stat status;
+
+    if (stat(path, &status) != 0) return LSM_IOERR; /* nobody asks why */
+    id[0] = (uint64_t)status.st_dev;
+    id[1] = (uint64_t)status.st_ino;
+    return LSM_OK;
+}
+
 /* -------------------------------------------------------------------------- growing, mapping -- */
 
 int os_posix_extend(int fd, uint64_t old_size, uint64_t size) {
@@ -350,9 +362,89 @@ empty:
 int os_default_map(lsm_file *file, uint64_t offset, size_t size, void **address) {
     void *map = mmap(NULL, size, PROT_READ, MAP_SHARED, file->fd, (off_t)offset);
     if (map == MAP_FAILED) return os_error_code(errno);
+    /* Else a lookup that misses memory fetches as much as the device reads ahead, up to megabytes, and throws out what
+    ** others need. Pages that are in memory already are mapped several at a time all the same. */
+    (void)madvise(map, size, MADV_RANDOM);
     *address = map;
     return LSM_OK;
 }
+
+/* Is it in memory? Both ends are looked at: more would cost scans of what is in memory several per cent. */
+static bool is_resident(uintptr_t begin, size_t size) {
+#if defined(__linux__)
+    size_t page_size = os_map_granularity();
+    unsigned char there = 1;
+    size_t i;
+
+    for (i = 0; i < 2 && there & 1; i++) {
+        uintptr_t at = (begin + (size - 1) * i) & ~(uintptr_t)(page_size - 1);
+        if (mincore((void *)at, page_size, &there) != 0) return false;
+    }
+    return there & 1;
+#else
+    (void)begin, (void)size;
+    return false;
+#endif
+}
+
+void os_default_will_read(const void *address, size_t size) {
+    uintptr_t begin = (uintptr_t)address & ~(uintptr_t)(os_map_granularity() - 1);
+
+    size += (uintptr_t)address - begin;
+    if (!is_resident(begin, size)) (void)madvise((void *)begin, size, MADV_WILLNEED);
+}
+
+#ifdef __linux__
+
+/*
+** File systems that keep a block where it was once allocated, so that a store never needs a new one. Those that copy
+** on write (btrfs, ZFS, XFS after a file was cloned) do need one and answer a store on a full disk with a signal;
+** of network and stacked ones nobody knows.
+*/
+static bool keeps_blocks(int fd) {
+    struct statfs status;
+
+    if (fstatfs(fd, &status) != 0) return false;
+    return (uint32_t)status.f_type == 0xef53 /* ext2, ext3, ext4 */ ||
+           (uint32_t)status.f_type == 0x01021994 /* tmpfs */;
+}
+
+int os_default_map_stored(lsm_file *file, size_t size, void **address) {
+    uint64_t old_size = 0;
+    void *map;
+    int result;
+
+    if (sizeof(void *) < 8 || file->read_only || file->env->xWrite != os_file_write || !keeps_blocks(file->fd)) {
+        return LSM_ERROR;
+    }
+    /* Holes, too: what is there already stays as it is. Never the C library's imitation, which writes. */
+    do {
+        result = fallocate(file->fd, 0, 0, (off_t)size);
+    } while (result != 0 && errno == EINTR);
+    if (result != 0) return os_error_code(errno);
+    if (os_default_file_size(file, &old_size) != LSM_OK || old_size < size) return LSM_ERROR;
+    map = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, file->fd, 0);
+    if (map == MAP_FAILED) return os_error_code(errno);
+    *address = map;
+    return LSM_OK;
+}
+
+void os_default_start_writing(lsm_file *file, uint64_t offset, size_t size) {
+    (void)sync_file_range(file->fd, (off_t)offset, (off_t)size, SYNC_FILE_RANGE_WRITE);
+}
+
+#else
+
+int os_default_map_stored(lsm_file *file, size_t size, void **address) {
+    (void)file, (void)size, (void)address;
+    return LSM_ERROR;
+}
+
+void os_default_start_writing(lsm_file *file, uint64_t offset, size_t size) {
+    (void)file, (void)offset, (void)size;
+}
+
+#endif
 
 int os_default_unmap(void *address, size_t size) {
     return munmap(address, size) == 0 ? LSM_OK : os_error_code(errno);

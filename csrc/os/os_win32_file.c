@@ -326,13 +326,37 @@ int os_file_sector_size(lsm_file *file) {
     return 512;
 }
 
-int os_file_identity(lsm_file *file, void *out, int *size) {
+static int identity_of(HANDLE handle, uint64_t id[2]) {
     BY_HANDLE_FILE_INFORMATION information;
-    uint64_t id[2];
 
-    if (!GetFileInformationByHandle(file->handle, &information)) return last_code();
+    if (!GetFileInformationByHandle(handle, &information)) return last_code();
     id[0] = information.dwVolumeSerialNumber;
     id[1] = ((uint64_t)information.nFileIndexHigh << 32) | information.nFileIndexLow;
+    return LSM_OK;
+}
+
+int os_default_path_id(const char *path, uint64_t id[2]) {
+    lsm_env *env = lsm_default_env();
+    HANDLE handle = INVALID_HANDLE_VALUE;
+    WCHAR *wide = NULL;
+    int rc;
+
+    rc = os_win32_path(env, path, &wide);
+    if (rc != LSM_OK) return rc;
+    /* No access is asked for: locks of others are no obstacle, and closing gives none of ours up. */
+    handle = CreateFileW(wide, 0, FILE_SHARE_READ | FILE_SHARE_WRITE | FILE_SHARE_DELETE, NULL, OPEN_EXISTING,
+                         FILE_FLAG_BACKUP_SEMANTICS, NULL);
+    rc = handle == INVALID_HANDLE_VALUE ? LSM_IOERR : identity_of(handle, id);
+    if (handle != INVALID_HANDLE_VALUE) (void)CloseHandle(handle);
+    memory_free(env, wide);
+    return rc;
+}
+
+int os_file_identity(lsm_file *file, void *out, int *size) {
+    uint64_t id[2];
+    int rc = identity_of(file->handle, id);
+
+    if (rc != LSM_OK) return rc;
     if (out && *size >= (int)sizeof id) memcpy(out, id, sizeof id);
     *size = (int)sizeof id;
     return LSM_OK;
@@ -414,6 +438,20 @@ empty:
 
 int os_default_map(lsm_file *file, uint64_t offset, size_t size, void **address) {
     return map_view(file->handle, true, offset, size, address);
+}
+
+/* PrefetchVirtualMemory is missing before Windows 8, and mapped files are read in clusters there. */
+void os_default_will_read(const void *address, size_t size) {
+    (void)address, (void)size;
+}
+
+void os_default_start_writing(lsm_file *file, uint64_t offset, size_t size) {
+    (void)file, (void)offset, (void)size;
+}
+
+int os_default_map_stored(lsm_file *file, size_t size, void **address) {
+    (void)file, (void)size, (void)address;
+    return LSM_ERROR;
 }
 
 int os_default_unmap(void *address, size_t size) {

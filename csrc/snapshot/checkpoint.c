@@ -4,7 +4,8 @@
 ** FORMAT      two pages of 4096 bytes at offsets 0 and 4096; the blob (format_checkpoint.h) starts at their
 **             first byte, bytes 4066..4095 belong to file locks and are neither read nor written.
 ** INVARIANTS  (I1) the page that holds the present checkpoint is never written.
-**             (I2) a page counts only after the second sync.
+**             (I2) a page counts only after a sync that follows it: the second of its own, or the first of the
+**                  next. So at every moment one of the two is durable.
 */
 #include "snapshot/checkpoint.h"
 
@@ -77,14 +78,14 @@ int checkpoint_load(lsm_env *env, struct os_file *file, uint64_t log_size, bool 
 }
 
 int checkpoint_store(struct os_file *file, const uint32_t *words, uint32_t word_count,
-                     uint32_t current, bool sync, uint32_t *meta_page, bool *sync_failed) {
+                     uint32_t current, enum checkpoint_wait wait, uint32_t *meta_page, bool *sync_failed) {
     uint8_t bytes[META_PAGE_USED];
     uint32_t target = current == 1 ? 2 : 1;
     bool syncing = false;
     int rc = LSM_OK;
 
     checkpoint_words_to_bytes(words, word_count, bytes);
-    if (sync) {
+    if (wait != CHECKPOINT_NO_SYNC) {
         syncing = true;
         rc = os_sync(file); /* all that the snapshot refers to, before the snapshot */
         if (rc != LSM_OK) goto done;
@@ -92,7 +93,8 @@ int checkpoint_store(struct os_file *file, const uint32_t *words, uint32_t word_
     }
     rc = os_write(file, (uint64_t)(target - 1) * META_PAGE_SIZE, bytes, sizeof bytes);
     if (rc != LSM_OK) goto done;
-    if (sync) {
+    if (wait == CHECKPOINT_SYNC_BEFORE) os_start_writing(file, (uint64_t)(target - 1) * META_PAGE_SIZE, sizeof bytes);
+    if (wait == CHECKPOINT_SYNC_BOTH) {
         syncing = true;
         rc = os_sync(file);
         if (rc != LSM_OK) goto done;

@@ -181,8 +181,10 @@ static int visit_candidate(void *context, uint32_t block_no, int64_t snapshot_id
     return LSM_OK;
 }
 
+/* Without a checkpoint on disk the first one may be under way, or in a meta page that a failed sync left unproved:
+** whatever a snapshot has used stays. Blocks that none has (id 0) may be taken. */
 int64_t work_reuse_limit(const struct work *work) {
-    int64_t limit = work->limits.checkpoint_id ? work->limits.checkpoint_id : work->published.id;
+    int64_t limit = work->limits.checkpoint_id ? work->limits.checkpoint_id : 1;
     return work->limits.oldest_reader < limit ? work->limits.oldest_reader : limit;
 }
 

@@ -304,7 +304,7 @@ TEST(DF_8_a_commit_whose_log_write_fails_leaves_nothing_to_be_seen) {
 }
 
 /* The system has dropped what the failed sync should have written: pages of earlier commits, too.
-** */
+** DF-8. */
 TEST(after_a_failed_log_sync_no_commit_at_full_is_acknowledged_that_could_be_lost) {
     for (int policy = CRASH_LOSE_ALL; policy <= CRASH_RANDOM; policy++) {
         struct crash_disk *survivor;

@@ -10,6 +10,7 @@
 
 #include "lsm.h"
 #include "lsm_bulk.h"
+#include "os/os_internal.h"
 #include "support/test.h"
 #include "support/toy_codecs.h"
 
@@ -36,6 +37,22 @@ static int hindered_write(lsm_file *file, lsm_i64 offset, void *data, int size) 
     return real_write(file, offset, data, size);
 }
 
+enum { SYNC_FREE, LOG_SYNC_FAILS, WORKER_SYNC_FAILS, WORKER_SYNC_SLOW };
+
+static _Atomic int sync_hindrance;
+static _Atomic uint32_t worker_syncs;
+
+static int hindered_sync(lsm_file *file) {
+    int what = atomic_load(&sync_hindrance);
+
+    /* Nothing here depends on a real one. */
+    if (strstr(file->path, "-log") != NULL) return what == LOG_SYNC_FAILS ? LSM_IOERR : LSM_OK;
+    if (known_thread) return LSM_OK;
+    atomic_fetch_add(&worker_syncs, 1);
+    if (what == WORKER_SYNC_SLOW) usleep(200000);
+    return what == WORKER_SYNC_FAILS ? LSM_IOERR : LSM_OK;
+}
+
 /* Called first by each test. */
 static void watch_worker(void) {
     lsm_env *env = lsm_default_env();
@@ -43,6 +60,9 @@ static void watch_worker(void) {
     known_thread = true;
     atomic_store(&hindrance, FREE_WAY);
     atomic_store(&worker_writes, 0);
+    atomic_store(&sync_hindrance, SYNC_FREE);
+    atomic_store(&worker_syncs, 0);
+    env->xSync = hindered_sync;
     if (env->xWrite != hindered_write) {
         real_write = env->xWrite;
         env->xWrite = hindered_write;
@@ -417,6 +437,111 @@ TEST(inside_a_transaction_a_failure_is_told_by_a_write_or_by_the_commit_which_ro
     db = open_at(path, 0, 64);
     for (uint32_t i = 0; i < 1200; i++) CHECK_EQ_UINT(get(db, i), 7);
     CHECK_EQ_UINT(get(db, 3002), 3);
+    CHECK_OK(lsm_close(db));
+}
+
+static lsm_db *open_safely(const char *path, int autoflush_kb, int safety) {
+    lsm_db *db = make(1, autoflush_kb);
+
+    CHECK_OK(lsm_config(db, LSM_CONFIG_SAFETY, &safety));
+    CHECK_OK(lsm_open(db, path));
+    return db;
+}
+
+TEST(after_a_failed_sync_of_the_log_beside_the_worker_what_was_acknowledged_is_there_and_nothing_else) {
+    uint32_t generations[KEY_COUNT] = {0};
+    const char *path = test_path("a.lsm");
+    lsm_db *db;
+
+    watch_worker();
+    db = open_safely(path, 64, LSM_SAFETY_FULL);
+    for (uint32_t i = 0; i < KEY_COUNT; i++) {
+        bool fails = i % 300 == 299;
+        atomic_store(&sync_hindrance, fails ? LOG_SYNC_FAILS : SYNC_FREE);
+        CHECK_RC(put(db, i, i + 1), fails ? LSM_IOERR : LSM_OK);
+        if (!fails) generations[i] = i + 1;
+        /* While it goes on failing nothing is acknowledged. */
+        if (fails) CHECK_RC(put(db, i, 7), LSM_IOERR);
+    }
+    wait_for_rest(db);
+    check_all(db, generations);
+    CHECK_OK(lsm_close(db));
+    db = open_at(path, 0, 64);
+    check_all(db, generations);
+    CHECK_OK(lsm_close(db));
+}
+
+TEST(after_a_failed_sync_of_the_worker_the_next_write_tells_and_the_log_keeps_everything) {
+    uint32_t generations[KEY_COUNT] = {0};
+    const char *path = test_path("a.lsm");
+    uint32_t failures = 0;
+    lsm_db *db;
+
+    watch_worker();
+    db = open_safely(path, 64, LSM_SAFETY_NORMAL);
+    atomic_store(&sync_hindrance, WORKER_SYNC_FAILS);
+    for (uint32_t i = 0; i < 3 * KEY_COUNT; i++) {
+        int rc = put(db, i % KEY_COUNT, i + 1);
+        if (rc == LSM_OK) {
+            generations[i % KEY_COUNT] = i + 1;
+            continue;
+        }
+        CHECK_RC(rc, LSM_IOERR);
+        failures++;
+    }
+    CHECK(failures >= 1);
+    check_all(db, generations);
+    atomic_store(&sync_hindrance, SYNC_FREE); /* too late: what the failed one dropped is not known */
+    CHECK_OK(lsm_close(db));
+    db = open_at(path, 0, 64);
+    check_all(db, generations);
+    CHECK_OK(lsm_close(db));
+}
+
+TEST(under_pressure_the_worker_waits_for_the_disk_less_often) {
+    const char *path = test_path("a.lsm");
+    int written = 0;
+    int kb = 256;
+    lsm_db *db;
+    uint64_t written_kb;
+
+    watch_worker();
+    db = open_safely(path, 64, LSM_SAFETY_NORMAL);
+    CHECK_OK(lsm_config(db, LSM_CONFIG_AUTOCHECKPOINT, &kb));
+    atomic_store(&sync_hindrance, WORKER_SYNC_SLOW);
+    for (uint32_t i = 0; i < 5 * KEY_COUNT; i++) CHECK_OK(put(db, i % KEY_COUNT, i + 1));
+    CHECK_OK(lsm_info(db, LSM_INFO_NWRITE, &written));
+    written_kb = (uint64_t)written * 4;
+    /* At least twice as much was written for each as was asked for, with some allowance for the beginning. */
+    CHECK_MSG((uint64_t)atomic_load(&worker_syncs) * 2 * (uint32_t)kb < written_kb + 5 * 2 * (uint32_t)kb,
+              "%u syncs for %llu KB", atomic_load(&worker_syncs), (unsigned long long)written_kb);
+    CHECK_OK(lsm_close(db));
+}
+
+static void put_some(lsm_db *db, uint32_t generation) {
+    for (uint32_t i = 0; i < 2 * KEY_COUNT; i++) CHECK_OK(put(db, i % KEY_COUNT, generation));
+    CHECK_OK(lsm_flush(db)); /* and the worker is at rest */
+}
+
+TEST(the_worker_is_as_careful_as_the_most_careful_of_its_connections) {
+    const char *path = test_path("a.lsm");
+    int safety = LSM_SAFETY_FULL;
+    lsm_db *idle, *db;
+
+    watch_worker();
+    idle = open_at(path, 1, 64);
+    db = open_at(path, 1, 64);
+    put_some(db, 1);
+    CHECK(atomic_load(&worker_writes) > 0);
+    CHECK_EQ_UINT(atomic_load(&worker_syncs), 0);
+    CHECK_OK(lsm_config(idle, LSM_CONFIG_SAFETY, &safety));
+    put_some(db, 2); /* this one is still at OFF */
+    CHECK(atomic_load(&worker_syncs) > 0);
+    CHECK_OK(lsm_close(idle));
+    CHECK_OK(lsm_flush(db));
+    atomic_store(&worker_syncs, 0);
+    put_some(db, 3);
+    CHECK_EQ_UINT(atomic_load(&worker_syncs), 0);
     CHECK_OK(lsm_close(db));
 }
 

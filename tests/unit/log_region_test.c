@@ -46,6 +46,21 @@ TEST(an_old_or_unknown_checkpoint_reclaims_nothing) {
     check_regions(&state, 0, 0, 0, 0, 0, 5000);
 }
 
+TEST(the_length_since_a_position_is_counted_in_reading_order) {
+    struct log_state one = regions(0, 0, 0, 0, 1000, 5000);
+    struct log_state three = regions(200000, 300000, 0, 100000, 300001, 400001);
+
+    CHECK_EQ_UINT(log_length_since(one.regions, 1000), 4000);
+    CHECK_EQ_UINT(log_length_since(one.regions, 3000), 2000);
+    CHECK_EQ_UINT(log_length_since(one.regions, 5000), 0);
+    CHECK_EQ_UINT(log_length_since(one.regions, 0), 4000); /* in none of them */
+    CHECK_EQ_UINT(log_length_since(three.regions, 250000), 250000);
+    CHECK_EQ_UINT(log_length_since(three.regions, 60000), 140000);
+    CHECK_EQ_UINT(log_length_since(three.regions, 400001), 0);
+    CHECK_EQ_UINT(log_length_since(three.regions, 150000), 300000);
+}
+
+/* DF-22 */
 TEST(a_position_in_no_region_changes_nothing) {
     struct log_state state = regions(200000, 300000, 0, 100000, 300001, 400000);
 

@@ -31,6 +31,7 @@ TEST(malloc_of_nothing_gives_a_block) {
     env->xFree(env, block);
 }
 
+/* DF-69 */
 TEST(size_is_what_was_asked_for) {
     lsm_env *env = lsm_default_env();
     size_t sizes[] = {1, 7, 8, 15, 16, 17, 4096, 100000};
@@ -61,6 +62,7 @@ TEST(realloc_to_nothing_frees_and_realloc_of_nothing_allocates) {
     env->xFree(env, NULL);
 }
 
+/* DF-69 */
 TEST(sizes_that_no_machine_has_fail_and_leave_the_block) {
     lsm_env *env = lsm_default_env();
     uint8_t *block = env->xMalloc(env, 4);

@@ -187,6 +187,7 @@ TEST(file_id_is_the_same_for_links_and_different_for_files) {
     os_close(&link_a);
 }
 
+/* DF-51 */
 TEST(a_full_device_is_full_and_not_an_io_error) {
     struct os_file file = {0};
     uint8_t data[4096] = {1};
@@ -199,7 +200,7 @@ TEST(a_full_device_is_full_and_not_an_io_error) {
 }
 
 /* With a limit on file sizes the system first writes what fits (a short write), then fails: this
-** shows that writes are continued and that the end is noticed. */
+** shows that writes are continued and that the end is noticed. DF-10. */
 TEST(a_short_write_goes_on_and_then_fails) {
     struct rlimit limit, before;
     struct os_file file = open_file("a");

@@ -134,6 +134,7 @@ TEST(locks_convert_without_a_gap) {
     os_close(&file);
 }
 
+/* DF-27 */
 TEST(testing_looks_at_every_lock_of_a_range_and_takes_none) {
     struct os_file file = open_here();
     struct other other = start_other(test_path("db"));
@@ -261,6 +262,7 @@ TEST(processes_see_each_others_chunks) {
     os_close(&file);
 }
 
+/* DF-42 */
 TEST(larger_pages_than_chunks_are_mapped_in_aligned_windows) {
     struct os_file file = open_here();
     uint8_t *first, *second;
@@ -282,6 +284,7 @@ TEST(larger_pages_than_chunks_are_mapped_in_aligned_windows) {
     os_close(&file);
 }
 
+/* DF-42 */
 TEST(the_region_refuses_to_pass_two_gigabytes) {
     struct os_file file = open_here();
     void *address = &file;
