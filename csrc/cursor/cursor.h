@@ -49,9 +49,28 @@ void lookup_scratch_release(struct lookup_scratch *scratch);
 /* Give back the page behind the last value, before its view goes away; memory is kept. */
 void lookup_scratch_detach(struct lookup_scratch *scratch);
 
+/* What is known about a key before it is looked up: where to begin with the runs. */
+struct lookup_ahead {
+    uint64_t hash;
+    uint32_t level_index; /* the first run that may know the key; all newer ones do not. level_count = none */
+    uint32_t run_index;
+    uint32_t run_end;     /* of the runs of its level that count for the key */
+    bool begun;           /* else run_index and run_end mean nothing */
+    bool placed;          /* `place` is where the key is in that run */
+    struct segment_place place;
+};
+/* Find out about keys that will be looked up, and have fetched what the lookups will read. Good as long as the view
+** stays as it is. */
+void view_look_ahead(const struct read_view *view, const struct slice *keys, uint32_t count,
+                     struct lookup_ahead *out);
+
 /* Point read of a user key. `value` (may be NULL) is valid until the next use of `scratch`. */
 LSM_MUST_USE int view_lookup(const struct read_view *view, struct lookup_scratch *scratch,
                              struct slice key, bool *found, struct slice *value);
+/* The same, with what view_look_ahead found out; it is used up. */
+LSM_MUST_USE int view_lookup_ahead(const struct read_view *view, struct lookup_scratch *scratch,
+                                   struct slice key, struct lookup_ahead *ahead, bool *found,
+                                   struct slice *value);
 
 enum merge_direction { MERGE_NONE = 0, MERGE_FORWARD = 1, MERGE_BACKWARD = -1 };
 

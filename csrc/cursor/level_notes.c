@@ -85,16 +85,23 @@ void level_notes_free(struct level_notes *notes) {
     memory_free(notes->env, notes);
 }
 
+static const struct segment *level_run(const struct snapshot *snapshot, uint32_t level_index,
+                                       uint32_t run_index) {
+    const struct level *level = &snapshot->levels[level_index];
+
+    assert(run_index <= level->right_count);
+    return run_index == 0 ? &level->left : &level->right[run_index - 1];
+}
+
 struct segment_view level_run_view(const struct read_view *view, uint32_t level_index,
                                    uint32_t run_index) {
     const struct snapshot *snapshot = view->snapshot;
     const struct level *level = &snapshot->levels[level_index];
     struct segment_view run = {0};
 
-    assert(run_index <= level->right_count);
     run.pager = view->pager;
     run.error = view->error;
-    run.segment = run_index == 0 ? &level->left : &level->right[run_index - 1];
+    run.segment = level_run(snapshot, level_index, run_index);
     /* Moved blocks concern the oldest run only. */
     if (level_index + 1 == snapshot->level_count && run_index == level->right_count) {
         run.redirects = &snapshot->redirects;
@@ -161,20 +168,18 @@ static struct run_note *run_note_of(const struct level_notes *notes, uint32_t le
     return &notes->runs[notes->levels[level_index].run_first + run_index];
 }
 
-/* The run that pointers of a run lead to, see the format, 11.1. NULL = none. */
-static const struct run_note *next_older(const struct level_notes *notes,
-                                         const struct snapshot *snapshot, uint32_t level_index,
-                                         uint32_t run_index, const struct segment **run) {
-    const struct level *level = &snapshot->levels[level_index];
-
-    if (run_index > 0 && run_index < level->right_count) {
-        *run = &level->right[run_index];
-        return run_note_of(notes, level_index, run_index + 1);
+/* See the format, 11.1. */
+bool level_run_next_older(const struct snapshot *snapshot, uint32_t level_index, uint32_t run_index,
+                          uint32_t *next_level, uint32_t *next_run) {
+    if (run_index > 0 && run_index < snapshot->levels[level_index].right_count) {
+        *next_level = level_index;
+        *next_run = run_index + 1;
+        return true;
     }
-    if (++level_index == snapshot->level_count) return NULL;
-    level = &snapshot->levels[level_index];
-    *run = level->right_count > 0 ? &level->right[0] : &level->left;
-    return run_note_of(notes, level_index, level->right_count > 0 ? 1 : 0);
+    if (level_index + 1 >= snapshot->level_count) return false;
+    *next_level = level_index + 1;
+    *next_run = snapshot->levels[level_index + 1].right_count > 0 ? 1 : 0;
+    return true;
 }
 
 /* In a compressed file the index of a run that lost its root is reached through pointers only. */
@@ -185,11 +190,16 @@ static void find_skippable(struct level_notes *notes, const struct snapshot *sna
 
     for (i = 0; i < snapshot->level_count; i++) {
         for (j = 0; j <= snapshot->levels[i].right_count; j++) {
-            const struct segment *run = NULL;
-            const struct run_note *next = next_older(notes, snapshot, i, j, &run);
             struct run_note *note = run_note_of(notes, i, j);
-            note->may_skip = !compressed || next == NULL || run->root != 0 || run->first == 0 ||
-                             (next->known && run_notes_fenced(next->known));
+            uint32_t level_index;
+            uint32_t run_index;
+            note->may_skip = true;
+            if (compressed && level_run_next_older(snapshot, i, j, &level_index, &run_index)) {
+                const struct segment *run = level_run(snapshot, level_index, run_index);
+                const struct run_note *next = run_note_of(notes, level_index, run_index);
+                note->may_skip = run->root != 0 || run->first == 0 ||
+                                 (next->known && run_notes_fenced(next->known));
+            }
             note->probe = (struct run_probe){NULL, 0};
             if (note->known && note->may_skip) note->probe = run_notes_probe(note->known);
         }
@@ -204,7 +214,7 @@ void level_notes_attach(struct level_notes *notes, struct store *store,
     for (i = 0; i < snapshot->level_count; i++) {
         const struct level *level = &snapshot->levels[i];
         for (j = 0; j <= level->right_count; j++) {
-            const struct segment *run = j == 0 ? &level->left : &level->right[j - 1];
+            const struct segment *run = level_run(snapshot, i, j);
             struct run_note *note = run_note_of(notes, i, j);
             if (run->first != 0 && !note->known) {
                 note->known = store_find(store, run, snapshot->id);
@@ -251,10 +261,39 @@ bool level_run_excludes(const struct read_view *view, uint32_t level_index, uint
     return note->known && note->may_skip && run_notes_exclude(note->known, key, hash);
 }
 
+enum run_answer level_run_ask(const struct read_view *view, uint32_t level_index, uint32_t run_index,
+                              struct slice key, uint64_t hash, struct segment_place *place) {
+    struct run_note *note = run_note_of(view->notes, level_index, run_index);
+
+    note->asked = true;
+    if (LSM_LIKELY(note->probe.words != NULL)) {
+        if (run_probe_excludes(&note->probe, hash)) return RUN_EXCLUDED;
+    } else if (!note->known) {
+        return RUN_NOT_KNOWN;
+    } else if (note->may_skip && run_notes_exclude(note->known, key, hash)) {
+        return RUN_EXCLUDED;
+    }
+    return run_notes_place(note->known, key, place) ? RUN_PLACED : RUN_NOT_KNOWN;
+}
+
 bool level_run_place(const struct read_view *view, uint32_t level_index, uint32_t run_index,
                      struct slice key, struct segment_place *out) {
     const struct run_note *note = run_note_of(view->notes, level_index, run_index);
     return note->known && run_notes_place(note->known, key, out);
+}
+
+bool level_run_fenced(const struct read_view *view, uint32_t level_index, uint32_t run_index) {
+    const struct run_note *note = run_note_of(view->notes, level_index, run_index);
+    return note->known && run_notes_fenced(note->known);
+}
+
+bool level_run_visit(const struct read_view *view, uint32_t level_index, uint32_t run_index) {
+    struct run_note *note = run_note_of(view->notes, level_index, run_index);
+
+    note->asked = true;
+    if (LSM_LIKELY(note->known || note->hopeless || !view->store)) return false;
+    visit_run(view, level_index, run_index, note);
+    return true;
 }
 
 /* ------------------------------------------------------------------------------------- pointers -- */

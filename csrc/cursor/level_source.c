@@ -17,8 +17,9 @@
 **             on from the start of a range: separators inside the range were dropped, so it lags
 **             behind, and in an input of a merge the page it leads to may be given back already.
 ** ERRORS      LSM_CORRUPT when the output reaches the split key or a saved position does not fit.
-** COST        A seek is one descent. When the next older run has no index of its own, a forward
-**             seek stands on the record at or below the key first, since the pointer is there.
+** COST        A seek is one page if the run has fences, else one descent. When the next older run has neither
+**             fences nor an index of its own, a forward seek stands on the record at or below the key first, since
+**             the pointer is there.
 */
 #include "cursor/source.h"
 
@@ -95,6 +96,31 @@ static int show_backward(struct merge_source *source, struct source_head *head, 
     return LSM_OK;
 }
 
+/* Stand on the least record >= key (forward) or the greatest <= key. */
+static int run_seek(struct merge_source *source, struct slice key, bool forward, uint64_t pointer) {
+    struct segment_cursor *segment = &source->segment;
+    bool found = source->foreseen;
+    uint64_t hint = 0;
+    int rc;
+
+    source->foreseen = false;
+    if (!found && !source->system &&
+        level_run_place(source->view, source->level_index, source->run_index, key, &source->place)) {
+        segment_place_prefetch(&segment->view, &source->place, PLACE_REACH_ALONE);
+        rc = segment_search_at(segment, key, &source->place, &source->search);
+        if (rc != LSM_OK) return rc;
+        found = true;
+    }
+    if (LSM_LIKELY(found)) {
+        return forward ? segment_search_ge(segment, &source->search)
+                       : segment_search_le(segment, &source->search);
+    }
+    rc = level_pointer(source->view, source->level_index, source->run_index, pointer, &hint);
+    if (rc != LSM_OK) return rc;
+    return forward ? segment_seek_ge(segment, topic_of(source), key, hint)
+                   : segment_seek_le(segment, topic_of(source), key, hint);
+}
+
 /* (I4) */
 static uint64_t pointer_to_hand_on(const struct segment_cursor *segment) {
     if (!segment->valid || (segment->flags & RECORD_START_DELETE)) return 0;
@@ -104,7 +130,6 @@ static uint64_t pointer_to_hand_on(const struct segment_cursor *segment) {
 int source_seek_ge(struct merge_source *source, struct source_head *head, struct slice key,
                    bool after, uint64_t *pointer) {
     struct segment_cursor *segment = &source->segment;
-    uint64_t hint = 0;
     uint64_t next_pointer = 0;
     int rc;
 
@@ -122,17 +147,15 @@ int source_seek_ge(struct merge_source *source, struct source_head *head, struct
         *pointer = 0;
         return LSM_OK;
     }
-    rc = level_pointer(source->view, source->level_index, source->run_index, *pointer, &hint);
-    if (rc != LSM_OK) goto done;
     if (source->gives_pointer) {
-        rc = segment_seek_le(segment, topic_of(source), key, hint);
+        rc = run_seek(source, key, false, *pointer);
         if (rc != LSM_OK) goto done;
         next_pointer = pointer_to_hand_on(segment);
     }
     if (!source->absent) {
         /* Below everything there is no record to stand on, and no pointer. */
         if (!source->gives_pointer || !segment->valid) {
-            rc = segment_seek_ge(segment, topic_of(source), key, hint);
+            rc = run_seek(source, key, true, *pointer);
             if (rc != LSM_OK) goto done;
         }
         rc = show_forward(source, head, key, after);
@@ -146,7 +169,6 @@ done:
 int source_seek_le(struct merge_source *source, struct source_head *head, struct slice key,
                    bool before, uint64_t *pointer) {
     struct segment_cursor *segment = &source->segment;
-    uint64_t hint = 0;
     uint64_t next_pointer = 0;
     int rc;
 
@@ -164,9 +186,7 @@ int source_seek_le(struct merge_source *source, struct source_head *head, struct
         *pointer = 0;
         return LSM_OK;
     }
-    rc = level_pointer(source->view, source->level_index, source->run_index, *pointer, &hint);
-    if (rc != LSM_OK) goto done;
-    rc = segment_seek_le(segment, topic_of(source), key, hint);
+    rc = run_seek(source, key, false, *pointer);
     if (rc != LSM_OK) goto done;
     next_pointer = pointer_to_hand_on(segment);
     if (!source->absent) {
@@ -383,6 +403,50 @@ int unit_seek_le(struct merge_source *unit, struct source_head *heads, struct sl
     }
     *pointer = 0;
     return source_seek_le(unit, heads, key, before, pointer);
+}
+
+void unit_foresee(struct merge_source *unit, struct slice key, bool *visited, uint32_t *list,
+                  uint32_t *count) {
+    bool right = unit->role == SOURCE_LEFT && compare_split(unit, key) >= 0;
+    uint32_t i;
+
+    for (i = 0; i < unit->unit_count; i++) {
+        struct merge_source *source = &unit[i];
+        source->foreseen = false;
+        if (source->tree || source->system || (source->absent && !source->gives_pointer)) continue;
+        if (source->role == (right ? SOURCE_LEFT : SOURCE_RIGHT)) continue; /* dormant */
+        if (!*visited) {
+            *visited = level_run_visit(source->view, source->level_index, source->run_index);
+        }
+        if (!level_run_place(source->view, source->level_index, source->run_index, key,
+                             &source->place)) {
+            continue;
+        }
+        segment_place_prefetch(&source->segment.view, &source->place, PLACE_REACH_SHARED);
+        list[(*count)++] = unit->unit_first + i;
+    }
+}
+
+void sources_search(struct merge_source *sources, struct slice key, uint32_t *list, uint32_t count) {
+    uint32_t going = 0;
+    uint32_t i;
+
+    for (i = 0; i < count; i++) {
+        struct merge_source *source = &sources[list[i]];
+        if (segment_search_begin(&source->segment, &source->place, &source->search) == LSM_OK) {
+            list[going++] = list[i];
+        }
+    }
+    while (going > 0) {
+        count = going;
+        going = 0;
+        for (i = 0; i < count; i++) {
+            struct merge_source *source = &sources[list[i]];
+            if (segment_search_step(&source->segment, key, &source->search) != LSM_OK) continue;
+            if (source->search.low < source->search.high) list[going++] = list[i];
+            else source->foreseen = true;
+        }
+    }
 }
 
 int unit_go_on(struct merge_source *unit, struct source_head *heads, uint32_t exhausted,

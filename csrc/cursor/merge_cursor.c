@@ -163,15 +163,17 @@ done:
     return rc;
 }
 
-/* Has the run that is next older than this one no root? Then its searches want our pointers. */
-static bool next_has_no_root(const struct snapshot *snapshot, uint32_t level_index,
-                             uint32_t run_index) {
-    const struct level *level = &snapshot->levels[level_index];
+/* Do searches in the run that is next older than this one want our pointers? Not if it has a root or, for user
+** keys, fences. */
+static bool next_wants_pointer(const struct merge_cursor *cursor, uint32_t level_index,
+                               uint32_t run_index) {
+    const struct read_view *view = cursor->view;
+    uint32_t level;
+    uint32_t run;
 
-    if (run_index > 0 && run_index < level->right_count) return level->right[run_index].root == 0;
-    if (level_index + 1 >= snapshot->level_count) return false;
-    level++;
-    return level->right_count > 0 ? level->right[0].root == 0 : level->left.root == 0;
+    if (!level_run_next_older(view->snapshot, level_index, run_index, &level, &run)) return false;
+    if (cursor->topic == TOPIC_USER && level_run_fenced(view, level, run)) return false;
+    return level_run_view(view, level, run).segment->root == 0;
 }
 
 static void open_tree(struct merge_cursor *cursor, const struct memtree *tree,
@@ -187,6 +189,7 @@ static void open_tree(struct merge_cursor *cursor, const struct memtree *tree,
     source->role = SOURCE_PLAIN;
     source->absent = false;
     source->gives_pointer = false;
+    source->foreseen = false;
     source->unit_first = cursor->source_count;
     source->unit_count = 1;
     source->view = cursor->view;
@@ -204,8 +207,8 @@ static void open_run(struct merge_cursor *cursor, uint32_t level_index, uint32_t
     source->system = cursor->topic == TOPIC_SYSTEM ? RECORD_SYSTEM : 0;
     source->role = SOURCE_PLAIN;
     source->absent = run.segment->first == 0;
-    source->gives_pointer =
-        !source->absent && next_has_no_root(cursor->view->snapshot, level_index, run_index);
+    source->gives_pointer = !source->absent && next_wants_pointer(cursor, level_index, run_index);
+    source->foreseen = false;
     source->level_index = level_index;
     source->run_index = run_index;
     source->unit_first = cursor->source_count;
@@ -282,7 +285,25 @@ static void enter(struct merge_private *private, uint32_t source, bool forward) 
     private->live_count++;
 }
 
-static void count_group(struct merge_private *private) {
+/* The first source has moved on: back to its place, those that are now before it move up. */
+static LSM_ALWAYS_INLINE void sink(struct merge_private *private, const bool forward) {
+    const struct source_head *heads = private->heads;
+    uint32_t *order = private->order;
+    uint32_t source = order[0];
+    const struct source_head *head = &heads[source];
+    uint32_t at;
+
+    for (at = 0; at + 1 < private->live_count; at++) {
+        uint32_t other = order[at + 1];
+        int difference = head_compare(&heads[other], head);
+        if (forward ? difference > 0 : difference < 0) break;
+        if (LSM_UNLIKELY(difference == 0 && other > source)) break;
+        order[at] = other;
+    }
+    order[at] = source;
+}
+
+static inline void count_group(struct merge_private *private) {
     const struct source_head *heads = private->heads;
     const uint32_t *order = private->order;
     uint32_t count = private->live_count > 0;
@@ -312,7 +333,8 @@ void merge_arrange(struct merge_cursor *cursor, bool forward) {
 /* ------------------------------------------------------------------------------------ steps -- */
 
 /* Advance one source, keeping (I2); (I1) is the caller's. */
-static inline int step_source(struct merge_cursor *cursor, uint32_t source, const bool forward) {
+static LSM_ALWAYS_INLINE int step_source(struct merge_cursor *cursor, uint32_t source,
+                                         const bool forward) {
     struct merge_private *private = merge_private_of(cursor);
     struct source_head *head = &private->heads[source];
     uint8_t mark = merge_mark(forward);
@@ -373,7 +395,7 @@ static int step_group(struct merge_cursor *cursor, bool forward) {
     return rc;
 }
 
-static inline int step(struct merge_cursor *cursor, const bool forward) {
+static LSM_ALWAYS_INLINE int step(struct merge_cursor *cursor, const bool forward) {
     struct merge_private *private = merge_private_of(cursor);
     const struct source_head *heads = private->heads;
     uint32_t *order = private->order;
@@ -389,19 +411,25 @@ static inline int step(struct merge_cursor *cursor, const bool forward) {
         difference = head_compare(&heads[source], &heads[order[1]]);
         if (LSM_LIKELY(forward ? difference < 0 : difference > 0)) return LSM_OK;
     }
-    private->live_count--;
-    memmove(order, order + 1, private->live_count * sizeof *order);
-    if (heads[source].live) {
-        enter(private, source, forward);
-    } else if (cursor->sources[source].role != SOURCE_PLAIN) {
-        rc = wake_other_side(cursor, source, forward);
+    if (LSM_LIKELY(heads[source].live)) {
+        sink(private, forward);
+    } else {
+        private->live_count--;
+        memmove(order, order + 1, private->live_count * sizeof *order);
+        if (cursor->sources[source].role != SOURCE_PLAIN) {
+            rc = wake_other_side(cursor, source, forward);
+        }
     }
     count_group(private);
     return rc;
 }
 
+static int step_on(struct merge_cursor *cursor, bool forward) {
+    return forward ? step(cursor, true) : step(cursor, false);
+}
+
 /* The present group has nothing to show, or is hidden: go on to the next that shows something. */
-static inline int settle(struct merge_cursor *cursor, const bool forward) {
+static LSM_ALWAYS_INLINE int settle(struct merge_cursor *cursor, const bool forward) {
     struct merge_private *private = merge_private_of(cursor);
     const struct source_head *heads = private->heads;
     uint32_t hidden_count = 0;
@@ -436,14 +464,14 @@ static inline int settle(struct merge_cursor *cursor, const bool forward) {
             rc = merge_skip_hidden(cursor, hider, forward);
             hidden_count = 0;
         } else {
-            rc = step(cursor, forward);
+            rc = step_on(cursor, forward);
         }
         if (LSM_UNLIKELY(rc != LSM_OK)) return merge_fail(cursor, rc);
     }
 }
 
 int merge_settle(struct merge_cursor *cursor) {
-    return settle(cursor, cursor->direction == MERGE_FORWARD);
+    return cursor->direction == MERGE_FORWARD ? settle(cursor, true) : settle(cursor, false);
 }
 
 int merge_cursor_next(struct merge_cursor *cursor) {

@@ -1,25 +1,55 @@
 /*
 ** merge_seek.c — positioning a merge cursor: every source for itself, then the order among them.
 **
-** Levels are visited newest first, because a run without an index of its own is entered through the
-** pointer of the record found in the run above.
+** Runs with fences go first, all at the same time: the places of the key are found in memory, the pages are on their
+** way before the first of them is looked at (meanwhile the trees are searched), and the searches in them take turns.
+** Then the positions, newest level first, because a run without fences and without an index of its own is entered
+** through the pointer of the record found in the run above.
 **
 ** INVARIANTS  (I1) after a seek every source stands on its first record at or beyond the target in
 **             the direction of travel, whether or not the key is live: stepping decides that.
-** COST        One descent per source. Skipping a hidden stretch: one descent per source older than
+** COST        One page or one descent per source. Skipping a hidden stretch: one descent per source older than
 **             the range.
 */
 #include "cursor/source.h"
 
-/* Units one after the other; `pointer` runs along. */
 enum seek_kind { SEEK_FIRST, SEEK_LAST, SEEK_GE, SEEK_LE };
+
+/* Find the places of the key in the runs that have fences, and have their pages fetched. Lists them in `moving`. */
+static uint32_t foresee(struct merge_cursor *cursor, struct slice key) {
+    uint32_t *list = merge_private_of(cursor)->moving;
+    bool visited = false;
+    uint32_t count = 0;
+    uint32_t i;
+
+    for (i = 0; i < cursor->source_count; i += cursor->sources[i].unit_count) {
+        unit_foresee(&cursor->sources[i], key, &visited, list, &count);
+    }
+    return count;
+}
+
+/* What a seek did not use (a side that turned out to be dormant, or all behind an error) is of no use to another. */
+static void forget_foreseen(struct merge_cursor *cursor) {
+    uint32_t i;
+    for (i = 0; i < cursor->source_count; i++) cursor->sources[i].foreseen = false;
+}
+
+static int position_unit(struct merge_source *unit, struct source_head *heads, enum seek_kind kind,
+                         struct slice key, bool exclusive, uint64_t *pointer) {
+    switch (kind) {
+    case SEEK_FIRST: return unit_first(unit, heads);
+    case SEEK_LAST: return unit_last(unit, heads);
+    case SEEK_GE: return unit_seek_ge(unit, heads, key, exclusive, pointer);
+    case SEEK_LE: return unit_seek_le(unit, heads, key, exclusive, pointer);
+    }
+    return LSM_OK;
+}
 
 static int position(struct merge_cursor *cursor, enum seek_kind kind, struct slice key,
                     bool exclusive) {
     struct merge_private *private = merge_private_of(cursor);
     bool forward = kind == SEEK_FIRST || kind == SEEK_GE;
-    struct merge_source *unit;
-    struct source_head *heads;
+    uint32_t foreseen = 0;
     uint64_t pointer = 0;
     uint32_t i;
     int rc = LSM_OK;
@@ -32,16 +62,16 @@ static int position(struct merge_cursor *cursor, enum seek_kind kind, struct sli
         key = buffer_slice(&private->target);
     }
     cursor->valid = false;
-    for (i = 0; i < cursor->source_count && rc == LSM_OK; i += unit->unit_count) {
-        unit = &cursor->sources[i];
-        heads = &private->heads[i];
-        switch (kind) {
-        case SEEK_FIRST: rc = unit_first(unit, heads); break;
-        case SEEK_LAST: rc = unit_last(unit, heads); break;
-        case SEEK_GE: rc = unit_seek_ge(unit, heads, key, exclusive, &pointer); break;
-        case SEEK_LE: rc = unit_seek_le(unit, heads, key, exclusive, &pointer); break;
+    if (kind == SEEK_GE || kind == SEEK_LE) foreseen = foresee(cursor, key);
+    /* The trees, which stand in front, while the pages are on their way; then the runs, `pointer` running along. */
+    for (i = 0; i < cursor->source_count && rc == LSM_OK; i += cursor->sources[i].unit_count) {
+        if (foreseen > 0 && !cursor->sources[i].tree) {
+            sources_search(cursor->sources, key, private->moving, foreseen);
+            foreseen = 0;
         }
+        rc = position_unit(&cursor->sources[i], &private->heads[i], kind, key, exclusive, &pointer);
     }
+    forget_foreseen(cursor);
     if (rc != LSM_OK) return merge_fail(cursor, rc);
     cursor->direction = forward ? MERGE_FORWARD : MERGE_BACKWARD;
     merge_arrange(cursor, forward);

@@ -47,7 +47,8 @@ struct merge_source {
     uint8_t system;              /* RECORD_SYSTEM if that is the topic, else 0 */
     uint8_t role;                /* enum source_role */
     bool absent;                 /* no pages, or nothing of the window left */
-    bool gives_pointer;          /* the next older run has no root: seeks there want our pointer */
+    bool gives_pointer;          /* the next older run has neither root nor fences: seeks there want our pointer */
+    bool foreseen;               /* a seek is going on, and `search` has found the place of its key */
     uint32_t level_index;
     uint32_t run_index;          /* 0 = left, 1 + i = right[i] */
     uint32_t unit_first;         /* the unit: sources unit_first .. unit_first + unit_count - 1 */
@@ -56,6 +57,8 @@ struct merge_source {
     struct slice split;          /* points into the notes */
     struct merge_input resume;   /* RIGHT: the record to be merged next */
     const struct read_view *view;
+    struct segment_place place;
+    struct segment_search search;
     struct segment_cursor segment;
 };
 
@@ -120,6 +123,12 @@ LSM_MUST_USE int unit_seek_ge(struct merge_source *unit, struct source_head *hea
                               struct slice key, bool after, uint64_t *pointer);
 LSM_MUST_USE int unit_seek_le(struct merge_source *unit, struct source_head *heads,
                               struct slice key, bool before, uint64_t *pointer);
+/* Before a seek: find the places of the key in the runs of a unit that it will look at, have their pages fetched, and
+** list the sources. One run that nothing is known about is told to the store, unless *visited. */
+void unit_foresee(struct merge_source *unit, struct slice key, bool *visited, uint32_t *list,
+                  uint32_t *count);
+/* Search all listed sources, in turns. Who fails is searched again by its seek, which tells why. */
+void sources_search(struct merge_source *sources, struct slice key, uint32_t *list, uint32_t count);
 /* A source of the unit has just been exhausted: wake the other side when it is its turn. True in
 ** *woken: the live heads of that side (forward: RIGHT, backward: LEFT) are new. */
 LSM_MUST_USE int unit_go_on(struct merge_source *unit, struct source_head *heads,
@@ -197,9 +206,20 @@ void level_notes_prefetch(const struct level_notes *notes, uint64_t hash);
 ** pointer from it, that is. */
 bool level_run_excludes(const struct read_view *view, uint32_t level_index, uint32_t run_index,
                         struct slice key, uint64_t hash);
+/* The same and where the key is, as far as it is known by now; nothing is read, nothing is learnt. */
+enum run_answer { RUN_EXCLUDED, RUN_PLACED, RUN_NOT_KNOWN };
+enum run_answer level_run_ask(const struct read_view *view, uint32_t level_index, uint32_t run_index,
+                              struct slice key, uint64_t hash, struct segment_place *place);
 /* Where a key is in a run. False: unknown. */
 bool level_run_place(const struct read_view *view, uint32_t level_index, uint32_t run_index,
                      struct slice key, struct segment_place *out);
+/* Is every user key's place in the run known? */
+bool level_run_fenced(const struct read_view *view, uint32_t level_index, uint32_t run_index);
+/* The run is being sought: let the store know, and if nothing is known about it, go on making notes. True: it did. */
+bool level_run_visit(const struct read_view *view, uint32_t level_index, uint32_t run_index);
+/* The run that pointers of a run lead to. False: none. */
+bool level_run_next_older(const struct snapshot *snapshot, uint32_t level_index, uint32_t run_index,
+                          uint32_t *next_level, uint32_t *next_run);
 
 /* --- which version counts (merge_rules.c); pure --- */
 

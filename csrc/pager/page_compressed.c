@@ -21,7 +21,7 @@
 ** OWNERSHIP   Images live in frames of the page cache. Redirects translate links, page numbers, and what a cached
 **             frame says of the place behind it.
 ** ERRORS      LSM_CORRUPT: bad frame byte, padding where a page is wanted, sizes that differ or are too
-**             large, an image of the wrong size, an image that the hook refuses.
+**             large, an image of the wrong size. The hook's own code, with the page, when it refuses an image.
 ** COST        A miss: one read (two if the frame crosses a block), one decompression, one allocation.
 **             Stepping to a page that is not cached: one more read of 3 bytes.
 */
@@ -200,7 +200,11 @@ static int frame_read(struct pager *pager, const struct redirects *redirects, ui
         goto done;
     }
     if (rc == LSM_NOMEM) goto done;
-    if (rc != LSM_OK || image_size != (int)pager->page_size) {
+    if (rc != LSM_OK) { /* what the function says is what the caller gets */
+        rc = error_note_page(error, rc, offset, "a page does not decompress");
+        goto done;
+    }
+    if (image_size != (int)pager->page_size) {
         rc = error_corrupt(error, offset, "a page does not decompress to a page");
         goto done;
     }

@@ -14,6 +14,8 @@
 **             (I3) A retired window is unmapped only when no reader is inside. Whoever enters later finds
 **                  the table already without it: entering and looking for readers are both read-modify-
 **                  write operations on one counter, so the later of the two sees what came before.
+**             (I4) Beside a reader that stays, retired windows are few: RETIRED_FREELY, and from then on as many
+**                  as it takes to grow by a quarter each time. Pages behind a window come from the cache.
 ** OWNERSHIP   Addresses are valid until the pager_reader_leave that ends the bracket they were found in.
 ** LOCKING     Looking up takes no lock. Everything else takes map.mutex.
 ** ERRORS      None: what cannot be mapped is read through the page cache.
@@ -21,6 +23,8 @@
 #include "pager/pager_internal.h"
 
 #include "base/memory.h"
+
+#define RETIRED_FREELY 512u
 
 int page_map_init(struct page_map *map, lsm_env *env, uint64_t bytes_max) {
     map->window_shift = PAGE_MAP_WINDOW_SHIFT;
@@ -55,6 +59,7 @@ void page_map_clear(struct pager *pager) {
         }
     }
     window_list_free(pager, atomic_exchange(&map->retired, NULL));
+    map->retired_count = 0;
     os_mutex_leave(pager->env, map->mutex);
 }
 
@@ -99,6 +104,14 @@ static struct page_window *window_new(struct pager *pager, uint64_t start, uint6
     return window;
 }
 
+/* (I4) */
+static bool is_worth_it(const struct page_map *map, const struct page_window *old, uint64_t size) {
+    uint64_t window_size = (uint64_t)1 << map->window_shift;
+
+    return old == NULL || map->retired_count < RETIRED_FREELY || size == window_size ||
+           size >= old->size + old->size / 4;
+}
+
 const uint8_t *page_map_extend(struct pager *pager, uint64_t offset, uint32_t size) {
     struct page_map *map = &pager->map;
     uint64_t window_size = (uint64_t)1 << map->window_shift;
@@ -121,12 +134,14 @@ const uint8_t *page_map_extend(struct pager *pager, uint64_t offset, uint32_t si
     found = page_map_find(map, offset, size); /* another thread may have been faster */
     if (found == NULL) {
         entry = window_entry(pager, index);
-        window = entry ? window_new(pager, start, end - start) : NULL;
+        old = entry ? atomic_load(entry) : NULL;
+        window = entry && is_worth_it(map, old, end - start) ? window_new(pager, start, end - start) : NULL;
         if (window) {
-            old = atomic_exchange(entry, window);
+            atomic_store(entry, window);
             if (old) {
                 old->next_retired = atomic_load(&map->retired);
                 atomic_store(&map->retired, old);
+                map->retired_count++;
             }
             found = window->data + (offset - start);
         }
@@ -141,7 +156,10 @@ void page_map_free_retired(struct pager *pager) {
 
     os_mutex_enter(pager->env, map->mutex);
     /* Adding 0 is not an idle load: see (I3). */
-    if (atomic_fetch_add(&map->readers, 0) == 0) list = atomic_exchange(&map->retired, NULL);
+    if (atomic_fetch_add(&map->readers, 0) == 0) {
+        list = atomic_exchange(&map->retired, NULL);
+        map->retired_count = 0;
+    }
     os_mutex_leave(pager->env, map->mutex);
     window_list_free(pager, list);
 }

@@ -322,6 +322,13 @@ int pager_get(struct pager *pager, const struct redirects *redirects, uint64_t p
     return LSM_OK;
 }
 
+const uint8_t *pager_peek(const struct pager *pager, const struct redirects *redirects,
+                          uint64_t page_no) {
+    if (redirects && redirects->count) page_no = pager_redirect(pager, redirects, page_no);
+    if (pager->compressed || page_no < pager->first_page) return NULL;
+    return page_map_find(&pager->map, (page_no - 1) << pager->page_shift, pager->page_size);
+}
+
 void pager_put(struct pager *pager, struct page *page) {
     if (page->frame) page_cache_put(&pager->cache, page->frame);
     *page = (struct page){0};

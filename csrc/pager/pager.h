@@ -71,6 +71,12 @@ uint32_t pager_redirect_block(const struct redirects *redirects, uint32_t block_
 LSM_MUST_USE int pager_get(struct pager *pager, const struct redirects *redirects, uint64_t page_no,
                            struct error_context *error, struct page *out);
 void pager_put(struct pager *pager, struct page *page); /* zeroed objects are accepted */
+/* Address of the page's image if it is mapped, else NULL. For prefetching. */
+const uint8_t *pager_peek(const struct pager *pager, const struct redirects *redirects,
+                          uint64_t page_no);
+/* A walk in one direction comes to a page after `steps` others: what it will want next may be fetched meanwhile. */
+void pager_look_ahead(struct pager *pager, const struct redirects *redirects, uint64_t page_no,
+                      bool forward, uint64_t steps);
 /* The page after / before `page` in its chain; links are checked to name a block in 1..block_count given by
 ** pager_set_block_limit. */
 LSM_MUST_USE int pager_next(struct pager *pager, const struct redirects *redirects,

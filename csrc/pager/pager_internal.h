@@ -46,6 +46,7 @@ struct page_map {
     atomic_bool refused;          /* the system refused a mapping: the cache serves from now on */
     atomic_uint readers;          /* pager_reader_enter minus pager_reader_leave */
     _Atomic(struct page_window *) retired; /* replaced, perhaps still read; changed under `mutex` */
+    uint32_t retired_count;       /* under `mutex` */
     lsm_mutex *mutex;
 };
 
@@ -74,6 +75,15 @@ static inline const uint8_t *page_map_find(const struct page_map *map, uint64_t 
     if (LSM_UNLIKELY(window == NULL || window->size < within + size)) return NULL;
     return window->data + within;
 }
+
+/* Pages from..to-1 of a block of `span` pages that a walk forward at page `at`, the block's first being `begin`, is to
+** ask for; see page_ahead.c. */
+struct page_range {
+    uint64_t from;
+    uint64_t to;
+};
+struct page_range page_ahead_range(uint64_t at, uint64_t begin, uint64_t span, uint64_t unit,
+                                   uint64_t steps);
 
 /* ------------------------------------------------------------------------------ page cache -- */
 

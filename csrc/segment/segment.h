@@ -65,6 +65,42 @@ LSM_MUST_USE int segment_seek_le(struct segment_cursor *cursor, enum topic topic
 LSM_MUST_USE int segment_seek_ge(struct segment_cursor *cursor, enum topic topic, struct slice key,
                                  uint64_t hint);
 
+/* Where a user key is. */
+struct segment_place {
+    uint64_t page_no;  /* last data page with records whose first record can be <= key; as stored, not translated */
+    uint32_t position; /* where on the page to look first, in 65536ths: a guess */
+    bool first;        /* it is the first such page of the segment */
+};
+/* Have what a search at the place looks at first fetched: `reach` bytes on either side of the guess. */
+#define PLACE_REACH_ALONE 512u /* all steps at once: what is missing is waited for */
+#define PLACE_REACH_GROUP 256u /* the same, for many keys: more would be driven out before it is used */
+#define PLACE_REACH_SHARED 64u /* steps in turn with others: each fetches what the next looks at */
+void segment_place_prefetch(const struct segment_view *view, const struct segment_place *place,
+                            uint32_t reach);
+/* A search for a user key on the cursor's page, over when low == high. */
+struct segment_search {
+    uint32_t low;    /* so many records of the page are known to be <= key */
+    uint32_t high;   /* records from here on are known to be greater */
+    uint32_t at;     /* to be compared next */
+    uint32_t stride; /* 0 = by halves */
+    int8_t direction;
+    bool equal;      /* record low - 1 has the key */
+};
+LSM_MUST_USE int segment_search_begin(struct segment_cursor *cursor,
+                                      const struct segment_place *place,
+                                      struct segment_search *search);
+LSM_MUST_USE int segment_search_step(struct segment_cursor *cursor, struct slice key,
+                                     struct segment_search *search);
+/* All steps at once. */
+LSM_MUST_USE int segment_search_at(struct segment_cursor *cursor, struct slice key,
+                                   const struct segment_place *place,
+                                   struct segment_search *search);
+/* Of a search that is over: stand on the least record >= key, on the greatest <= key. */
+LSM_MUST_USE int segment_search_ge(struct segment_cursor *cursor,
+                                   const struct segment_search *search);
+LSM_MUST_USE int segment_search_le(struct segment_cursor *cursor,
+                                   const struct segment_search *search);
+
 /* Point read of a user key. */
 struct segment_lookup {
     bool found;               /* an INSERT of exactly this key: `value` is set */
@@ -76,14 +112,14 @@ LSM_MUST_USE int segment_lookup(struct segment_cursor *scratch, const struct seg
                                 struct slice key, uint64_t hint, struct segment_lookup *out);
 
 /* The same, by somebody who knows the page. */
-struct segment_place {
-    uint64_t page_no;  /* last data page with records whose first record can be <= key; as stored, not translated */
-    uint32_t position; /* where on the page to look first, in 65536ths: a guess */
-    bool first;        /* it is the first such page of the segment */
-};
 LSM_MUST_USE int segment_lookup_at(struct segment_cursor *scratch, const struct segment_view *view,
                                    struct slice key, const struct segment_place *place,
                                    struct segment_lookup *out);
+/* Of a search that is over. */
+LSM_MUST_USE int segment_lookup_end(struct segment_cursor *scratch,
+                                    const struct segment_place *place,
+                                    const struct segment_search *search,
+                                    struct segment_lookup *out);
 
 /* Told what a segment holds, in order: by its writer while it is written, or by segment_observe_page. */
 struct segment_observer {
@@ -139,10 +175,15 @@ LSM_MUST_USE int segment_search_path(const struct segment_view *view, lsm_env *e
                                      struct slice key, uint64_t *pages, uint32_t capacity,
                                      uint32_t *count);
 
+/* What pages are read for: their own sake, their records, the indexes and pointers that lead to them. */
+enum segment_pass { PASS_PAGES, PASS_RECORDS, PASS_LINKS };
+
 /* Every rule of the format about one segment; problems are reported and the walk goes on where it can. */
 struct segment_report {
     void *context;
     void (*problem)(void *context, uint64_t page_no, const char *reason);
+    /* For each page, in each pass; what is not LSM_OK ends it. NULL: none. */
+    int (*page)(void *context, enum segment_pass pass);
 };
 LSM_MUST_USE int segment_check(const struct segment_view *view, lsm_env *env, bool partial_front,
                                const struct segment_report *report, uint64_t *record_count);

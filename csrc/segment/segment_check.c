@@ -10,7 +10,8 @@
 ** blocks used twice) is the business of db/verify.c.
 **
 ** OWNERSHIP   Reasons are string literals. The view's own error context is left alone.
-** ERRORS      Damage is reported, not returned: LSM_OK then. Returned: LSM_NOMEM, LSM_IOERR.
+** ERRORS      Damage is reported, not returned: LSM_OK then. Returned: LSM_NOMEM, LSM_IOERR, what the report's
+**             `page` returns.
 ** COST        Every page once, every record once, each first key of a page once more; 8 bytes of memory for
 **             each indexable page and each index page.
 */
@@ -30,9 +31,14 @@ static void problem(struct check *check, uint64_t page_no, const char *reason) {
     check->report->problem(check->report->context, page_no, reason);
 }
 
-/* Turn damage into a report: LSM_CORRUPT becomes LSM_OK and *damaged. */
+/* A page has been read: shall we go on? */
+static int keep_going(const struct check *check, enum segment_pass pass) {
+    return check->report->page ? check->report->page(check->report->context, pass) : LSM_OK;
+}
+
+/* Turn damage into a report: its code becomes LSM_OK and *damaged. */
 static int absorb(struct check *check, int rc, bool *damaged) {
-    if (rc != LSM_CORRUPT) return rc;
+    if (!error_is_damage(&check->error, rc)) return rc;
     problem(check, check->error.page_no, check->error.reason ? check->error.reason : "damaged");
     error_clear(&check->error);
     *damaged = true;
@@ -178,6 +184,7 @@ static int check_chain(struct check *check) {
         }
         rc = absorb(check, pager_get(view->pager, view->redirects, page_no, view->error, &at.page),
                     &damaged);
+        pager_look_ahead(view->pager, view->redirects, page_no, true, UINT64_MAX);
         if (rc != LSM_OK || at.page.data == NULL) break; /* without the page no link to go on by */
         rc = absorb(check,
                     format_page_footer(at.page.data, at.page.size, page_no, view->error, &at.footer),
@@ -192,6 +199,7 @@ static int check_chain(struct check *check) {
         }
         damaged = damaged || footer_damaged;
         segment_page_put(view, &at);
+        if (rc == LSM_OK) rc = keep_going(check, PASS_PAGES);
         if (rc != LSM_OK) break;
     }
     check->chain_is_whole = rc == LSM_OK && !damaged;
@@ -207,6 +215,7 @@ static int check_records(struct check *check, lsm_env *env, uint64_t *record_cou
     bool range_open = false;
     bool damaged = false;
     uint64_t count = 0;
+    uint64_t page_no = 0;
     int rc;
 
     buffer_init(&before, env);
@@ -230,6 +239,8 @@ static int check_records(struct check *check, lsm_env *env, uint64_t *record_cou
         topic_before = topic;
         count++;
         rc = buffer_assign(&before, cursor.key);
+        if (rc == LSM_OK && cursor.page.page_no != page_no) rc = keep_going(check, PASS_RECORDS);
+        page_no = cursor.page.page_no;
         if (rc == LSM_OK) rc = absorb(check, segment_next(&cursor), &damaged);
     }
     /* The output of a merge may end inside a range; an input may not. */
@@ -303,6 +314,7 @@ static int walk_index(struct check *check, struct index_cursor *cursor, struct b
         }
         key = cursor->key;
         rc = check_leaf(check, cursor->pointer, ++place, cursor->topic, &key, scratch);
+        if (rc == LSM_OK) rc = keep_going(check, PASS_LINKS);
         if (rc == LSM_OK) rc = index_cursor_next(cursor);
     }
     if (rc == LSM_OK && place + 1 != number_count(&check->starts)) {

@@ -59,9 +59,73 @@ static int gather_key(struct segment_cursor *cursor) {
                               &cursor->key_copy, &cursor->key);
 }
 
+/* -------------------------------------------------------------------------------- looking ahead -- */
+
+/*
+** Scans ask for memory one step before they need it. Mapped pages of a block lie one behind the other, so what comes
+** next has an address before its page is looked up; at the end of a block, or of a mapping, that address is wrong,
+** which is no harm: nothing is read there.
+*/
+#define LINE_SIZE 64
+
+static inline void fetch(const uint8_t *base, ptrdiff_t offset) {
+    LSM_PREFETCH((const void *)((uintptr_t)base + (uintptr_t)offset));
+}
+
+/* The record behind one that ends at `end`: on this page, or on the next, and then what this one has there. */
+static inline void fetch_behind(const struct segment_cursor *cursor, uint64_t end) {
+    const struct page *page = &cursor->page;
+
+    if (LSM_UNLIKELY(end >= cursor->footer.record_end)) {
+        end += page->size - cursor->footer.record_end;
+        fetch(page->data, page->size);
+        fetch(page->data, page->size + LINE_SIZE);
+        fetch(page->data, 2 * (ptrdiff_t)page->size - 1);
+    }
+    fetch(page->data, (ptrdiff_t)end);
+    fetch(page->data, (ptrdiff_t)end + LINE_SIZE);
+}
+
+/* The record of the cell before the present one: its head, and its end. */
+static inline void fetch_before(const struct segment_cursor *cursor) {
+    const struct page *page = &cursor->page;
+    const uint8_t *cells = page->data + page->size - PAGE_FOOTER_SIZE;
+
+    if (cursor->cell > 0) fetch(page->data, get_u16(cells - 2 * cursor->cell));
+    fetch(page->data, (ptrdiff_t)cursor->offset - LINE_SIZE);
+}
+
+/* The end of the neighbouring page: footer and cells. */
+static void fetch_footer(const struct segment_cursor *cursor, bool forward) {
+    const struct page *page = &cursor->page;
+    ptrdiff_t end = forward ? 2 * (ptrdiff_t)page->size : 0;
+
+    if (page->frame) return; /* a copy: its neighbours lie elsewhere */
+    fetch(page->data, end - 1);
+    fetch(page->data, end - LINE_SIZE);
+}
+
+/* The head of the last record of the page before. Its footer, asked for when this page was entered, is believed as
+** far as an address to fetch goes. */
+static void fetch_last_before(const struct segment_cursor *cursor) {
+    struct pager *pager = cursor->view.pager;
+    uint32_t size = pager_page_size(pager);
+    const uint8_t *data = cursor->page.frame ? NULL : pager_peek(pager, NULL, cursor->page.page_no - 1);
+    uint32_t cells;
+
+    if (data == NULL) return;
+    cells = get_u16(data + size - 2);
+    if (cells > 0 && 2 * cells + PAGE_FOOTER_SIZE <= size) {
+        fetch(data, get_u16(data + size - PAGE_FOOTER_SIZE - 2 * cells));
+    }
+}
+
+/* -------------------------------------------------------------------------------- one record -- */
+
 /* Stand on the record at `offset`, which is that of `cell`. Fields are set one by one as they are known: not
 ** valid until the end. */
-static inline int load_at(struct segment_cursor *cursor, uint32_t cell, uint32_t offset) {
+static LSM_ALWAYS_INLINE int load_at(struct segment_cursor *cursor, uint32_t cell, uint32_t offset,
+                          const bool forward) {
     uint32_t begin;
     int rc;
 
@@ -73,6 +137,8 @@ static inline int load_at(struct segment_cursor *cursor, uint32_t cell, uint32_t
     cursor->cell = cell;
     cursor->offset = offset;
     cursor->body_end = (uint64_t)begin + cursor->head.key_size + cursor->head.value_size;
+    if (forward) fetch_behind(cursor, cursor->body_end);
+    else fetch_before(cursor);
     rc = segment_check_end(&cursor->page, &cursor->footer, cell, cursor->body_end,
                            cursor->view.error);
     if (LSM_UNLIKELY(rc != LSM_OK)) return rc;
@@ -89,13 +155,26 @@ static inline int load_at(struct segment_cursor *cursor, uint32_t cell, uint32_t
     return LSM_OK;
 }
 
-int segment_cursor_load(struct segment_cursor *cursor, uint32_t cell) {
+static LSM_ALWAYS_INLINE int load_cell(struct segment_cursor *cursor, uint32_t cell, const bool forward) {
     uint32_t offset = 0;
     int rc;
 
     cursor->valid = false;
     rc = segment_cell_offset(&cursor->page, &cursor->footer, cell, cursor->view.error, &offset);
-    return rc == LSM_OK ? load_at(cursor, cell, offset) : rc;
+    return LSM_LIKELY(rc == LSM_OK) ? load_at(cursor, cell, offset, forward) : rc;
+}
+
+int segment_cursor_load(struct segment_cursor *cursor, uint32_t cell) {
+    return load_cell(cursor, cell, true);
+}
+
+int segment_cursor_load_above(struct segment_cursor *cursor, uint32_t count, bool equal) {
+    int rc;
+
+    if (equal) return segment_cursor_load(cursor, count - 1);
+    if (LSM_LIKELY(count < cursor->footer.cell_count)) return segment_cursor_load(cursor, count);
+    rc = segment_cursor_load(cursor, count - 1);
+    return rc == LSM_OK ? segment_next(cursor) : rc;
 }
 
 /* ----------------------------------------------------------------------- from page to page -- */
@@ -131,11 +210,16 @@ static int step_page(struct segment_cursor *cursor, bool forward, bool *found) {
     }
     rc = travel_check(cursor, forward ? 1 : -1);
     if (rc != LSM_OK) return rc;
+    if (forward == (cursor->travel > 0)) {
+        pager_look_ahead(view->pager, view->redirects, page_no, forward,
+                         (uint64_t)(forward ? cursor->travel : -cursor->travel));
+    }
     rc = segment_page_get(view, page_no, &at);
     if (rc != LSM_OK) return rc;
     pager_put(view->pager, &cursor->page);
     cursor->page = at.page;
     cursor->footer = at.footer;
+    fetch_footer(cursor, forward);
     *found = true;
     return LSM_OK;
 }
@@ -164,7 +248,7 @@ static int next_page(struct segment_cursor *cursor, uint64_t missing) {
         return error_corrupt(cursor->view.error, cursor->page.page_no,
                              "a record does not end where the next begins");
     }
-    return load_at(cursor, 0, offset);
+    return load_at(cursor, 0, offset, true);
 }
 
 /* Go back until a data page with cells, to its last record. `here`: the present page counts. */
@@ -177,7 +261,7 @@ static int last_record(struct segment_cursor *cursor, bool here) {
         rc = step_page(cursor, false, &found);
         if (rc != LSM_OK || !found) return rc;
     }
-    return segment_cursor_load(cursor, cursor->footer.cell_count - 1);
+    return load_cell(cursor, cursor->footer.cell_count - 1, false);
 }
 
 int segment_cursor_prev_page(struct segment_cursor *cursor) {
@@ -229,7 +313,7 @@ int segment_next(struct segment_cursor *cursor) {
     if (LSM_LIKELY(cursor->cell + 1 < cursor->footer.cell_count)) {
         /* body_end was compared with this cell's offset; here with the record area. */
         if (LSM_LIKELY(end < cursor->footer.record_end)) {
-            int rc = load_at(cursor, cursor->cell + 1, (uint32_t)end);
+            int rc = load_at(cursor, cursor->cell + 1, (uint32_t)end, true);
             return LSM_LIKELY(rc == LSM_OK) ? LSM_OK : leave_on_error(cursor, rc);
         }
         return leave_on_error(cursor, segment_cursor_load(cursor, cursor->cell + 1));
@@ -240,8 +324,9 @@ int segment_next(struct segment_cursor *cursor) {
 
 int segment_prev(struct segment_cursor *cursor) {
     if (!cursor->valid) return LSM_OK;
-    if (cursor->cell > 0) {
-        return leave_on_error(cursor, segment_cursor_load(cursor, cursor->cell - 1));
+    if (LSM_LIKELY(cursor->cell > 0)) {
+        if (cursor->cell == 1) fetch_last_before(cursor);
+        return leave_on_error(cursor, load_cell(cursor, cursor->cell - 1, false));
     }
     return leave_on_error(cursor, last_record(cursor, false));
 }

@@ -4,6 +4,7 @@
 **     segment_page.c     one page, the next page, bodies that go on across pages
 **     segment_cursor.c   a position: first, last, next, prev, go, value
 **     segment_seek.c     from a key to a position: index, hints
+**     segment_place.c    from a key to a position on a page that is known
 **     segment_lookup.c   point reads, by a search or on a page that is known
 **     segment_btree.c    the keys of the index in order
 **     segment_check.c    every rule at once
@@ -141,6 +142,10 @@ void segment_cursor_leave(struct segment_cursor *cursor);
 void segment_cursor_place(struct segment_cursor *cursor, struct segment_page *at);
 /* Stand on a cell of the present page. */
 LSM_MUST_USE int segment_cursor_load(struct segment_cursor *cursor, uint32_t cell);
+/* Stand on the first record >= a key, given that `count` records of the present page are <= the key and, if `equal`,
+** the last of them has it. It may be on another page. */
+LSM_MUST_USE int segment_cursor_load_above(struct segment_cursor *cursor, uint32_t count,
+                                           bool equal);
 /* The last record before the present page. */
 LSM_MUST_USE int segment_cursor_prev_page(struct segment_cursor *cursor);
 

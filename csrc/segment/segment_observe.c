@@ -32,6 +32,8 @@ int segment_observe_page(const struct segment_view *view, uint64_t page_no,
     rc = pager_segment_next(view->pager, view->redirects, view->segment, &at.page, view->error,
                             &following);
     if (rc != LSM_OK) goto done;
+    /* Whoever observes goes through all pages. */
+    pager_look_ahead(view->pager, view->redirects, following, true, UINT64_MAX);
     *next = following;
     *is_index = page_is_index(&at.footer);
 done:

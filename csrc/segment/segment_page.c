@@ -51,6 +51,8 @@ static int page_after(const struct segment_view *view, const struct page *page, 
     }
     if (*budget == 0) return error_corrupt(view->error, next, "the pages of a segment form a loop");
     (*budget)--;
+    pager_look_ahead(view->pager, view->redirects, next, true,
+                     pager_segment_pages_max(view->pager, view->segment) - *budget);
     rc = segment_page_get(view, next, out);
     if (rc == LSM_OK) *found = true;
     return rc;

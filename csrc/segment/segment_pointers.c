@@ -91,6 +91,7 @@ static bool pointer_is_right(const struct leaf_walk *walk, uint64_t pointer, boo
 static int compare(struct segment_cursor *upper, struct leaf_walk *lower,
                    const struct segment_report *report) {
     size_t rank = 0;
+    uint64_t page_no = 0;
     uint32_t wrong = 0;
     int rc = segment_first(upper);
 
@@ -109,7 +110,11 @@ static int compare(struct segment_cursor *upper, struct leaf_walk *lower,
                                 : "a pointer leads to the wrong page of the next older segment");
             wrong++;
         }
-        rc = segment_next(upper);
+        if (report->page && upper->page.page_no != page_no) {
+            rc = report->page(report->context, PASS_LINKS);
+        }
+        page_no = upper->page.page_no;
+        if (rc == LSM_OK) rc = segment_next(upper);
     }
     return rc;
 }
@@ -129,7 +134,7 @@ int segment_check_pointers(const struct segment_view *upper, const struct segmen
     segment_cursor_init(&cursor, env, &upper_view);
     rc = leaf_first(&walk);
     if (rc == LSM_OK && walk.more) rc = compare(&cursor, &walk, report);
-    if (rc == LSM_CORRUPT) {
+    if (error_is_damage(&error, rc)) {
         report->problem(report->context, error.page_no, error.reason ? error.reason : "damaged");
         rc = LSM_OK;
     }

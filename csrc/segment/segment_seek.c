@@ -306,7 +306,7 @@ static int try_hint(struct segment_cursor *cursor, enum topic topic, struct slic
         at = (struct segment_page){0};
     }
     segment_page_put(&cursor->view, &at);
-    if (rc == LSM_CORRUPT) rc = LSM_OK;
+    if (error_is_damage(&ignored, rc)) rc = LSM_OK;
     return rc == LSM_OK ? LSM_OK : error_note(error, rc, ignored.reason);
 }
 
@@ -352,7 +352,7 @@ static int try_old_root(struct segment_cursor *cursor, enum topic topic, struct 
     cursor->view.error = &ignored;
     rc = descend(&cursor->view, top, topic, key, &cursor->key_copy, &cursor->front, path, out);
     cursor->view.error = error;
-    if (rc == LSM_CORRUPT) return LSM_OK;
+    if (error_is_damage(&ignored, rc)) return LSM_OK;
     return rc == LSM_OK ? LSM_OK : error_note(error, rc, ignored.reason);
 }
 
@@ -434,15 +434,7 @@ int segment_seek_ge(struct segment_cursor *cursor, enum topic topic, struct slic
 
     if (rc != LSM_OK || !found) goto done;
     rc = segment_search_page(cursor, topic, key, &count, &equal);
-    if (rc != LSM_OK) goto done;
-    if (equal) {
-        rc = segment_cursor_load(cursor, count - 1);
-    } else if (count < cursor->footer.cell_count) {
-        rc = segment_cursor_load(cursor, count);
-    } else {
-        rc = segment_cursor_load(cursor, count - 1);
-        if (rc == LSM_OK) rc = segment_next(cursor);
-    }
+    if (rc == LSM_OK) rc = segment_cursor_load_above(cursor, count, equal);
 done:
     return segment_seek_done(cursor, rc);
 }

@@ -16,6 +16,7 @@
 #define LSM_SUPPORT_CURSOR_WORLD_H
 
 #include "cursor/cursor.h"
+#include "store/store.h"
 #include "support/segment_builder.h"
 
 #define WORLD_LEVELS_MAX 24
@@ -37,6 +38,7 @@ struct world {
     struct world_tree trees[2]; /* live, old */
     struct snapshot snapshot;
     struct read_view view;
+    struct store *store;        /* NULL until world_learn */
 };
 
 TEST_HELPER struct slice slice_of(const char *text) {
@@ -251,8 +253,53 @@ TEST_HELPER const struct read_view *world_view(struct world *world) {
     return view;
 }
 
+/* Read a run from its first page to its last, as its writer would have told it. */
+TEST_HELPER void world_learn_run(struct world *world, const struct segment *run,
+                                 struct store_batch *batch) {
+    struct segment_view view = {world->file.pager, run, NULL, &world->file.error};
+    struct run_builder *builder = run_builder_new(world->store, 0);
+    struct segment_observer observer = run_builder_observer(builder);
+    uint64_t page_no = run->first;
+    struct buffer scratch;
+    bool is_index;
+
+    buffer_init(&scratch, &world->file.env.env);
+    while (page_no != 0) {
+        CHECK_OK(segment_observe_page(&view, page_no, &observer, &scratch, &page_no, &is_index));
+    }
+    buffer_release(&scratch);
+    store_batch_add(batch, run, builder, true);
+}
+
+/* The view knows fences and filters: of all runs, or of each by chance in `odds`. Outputs of merges included. */
+TEST_HELPER void world_learn(struct world *world, uint32_t odds) {
+    struct snapshot *snapshot = &world->snapshot;
+    struct store_batch batch = {0};
+
+    if (world->store == NULL) {
+        CHECK_OK(store_open(&world->file.env.env, STORE_BUDGET_DEFAULT, &world->store));
+    }
+    batch.store = world->store;
+    for (uint32_t i = 0; i < snapshot->level_count; i++) {
+        for (uint32_t j = 0; j <= snapshot->levels[i].right_count; j++) {
+            const struct segment *run =
+                j == 0 ? &snapshot->levels[i].left : &snapshot->levels[i].right[j - 1];
+            if (run->first == 0) continue;
+            if (odds > 1 && test_random_below(odds) != 0) {
+                store_batch_add(&batch, run, NULL, true);
+            } else {
+                world_learn_run(world, run, &batch);
+            }
+        }
+    }
+    store_publish(&batch, snapshot);
+    store_batch_release(&batch);
+    level_notes_attach(world->view.notes, world->store, snapshot, world->file.pager);
+}
+
 TEST_HELPER void world_close(struct world *world) {
     level_notes_free(world->view.notes);
+    store_close(world->store);
     world_tree_close(world, 0);
     world_tree_close(world, 1);
     segment_file_close(&world->file);
@@ -291,24 +338,25 @@ TEST_HELPER const char *world_rest(struct merge_cursor *cursor) {
     return text;
 }
 
-/* Everything forward and backward, and every point read of `keys` (one letter each). */
+/* Everything forward and backward; without and with notes. */
 TEST_HELPER void world_expect(struct world *world, const char *forward, const char *backward) {
     const struct read_view *view = world_view(world);
     struct merge_cursor cursor;
 
     merge_cursor_init(&cursor, &world->file.env.env);
-    CHECK_OK(merge_cursor_open(&cursor, view, TOPIC_USER));
-    CHECK_OK(merge_cursor_first(&cursor));
-    CHECK_EQ_STR(world_rest(&cursor), forward);
-    CHECK_OK(merge_cursor_last(&cursor));
-    CHECK_EQ_STR(world_rest(&cursor), backward);
+    for (int learned = 0; learned < 2; learned++) {
+        if (learned) world_learn(world, 1);
+        CHECK_OK(merge_cursor_open(&cursor, view, TOPIC_USER));
+        CHECK_OK(merge_cursor_first(&cursor));
+        CHECK_EQ_STR(world_rest(&cursor), forward);
+        CHECK_OK(merge_cursor_last(&cursor));
+        CHECK_EQ_STR(world_rest(&cursor), backward);
+    }
     merge_cursor_release(&cursor);
 }
 
-/* Seek for each letter a..z and expect the entry of `expected` (sorted letters) that fits; the same
-** with point reads. */
-TEST_HELPER void world_expect_seeks(struct world *world, const char *expected) {
-    const struct read_view *view = world_view(world);
+TEST_HELPER void world_expect_seeks_in(struct world *world, const struct read_view *view,
+                                       const char *expected) {
     struct merge_cursor cursor;
     struct lookup_scratch scratch;
 
@@ -343,6 +391,19 @@ TEST_HELPER void world_expect_seeks(struct world *world, const char *expected) {
     }
     merge_cursor_release(&cursor);
     lookup_scratch_release(&scratch);
+}
+
+/* Seek for each letter a..z and expect the entry of `expected` (sorted letters) that fits; the same
+** with point reads. Without notes, with notes of some runs, and with notes of all. */
+TEST_HELPER void world_expect_seeks(struct world *world, const char *expected) {
+    const struct read_view *view = world_view(world);
+
+    world_expect_seeks_in(world, view, expected);
+    world_learn(world, 2);
+    world_expect_seeks_in(world, view, expected);
+    view = world_view(world);
+    world_learn(world, 1);
+    world_expect_seeks_in(world, view, expected);
 }
 
 #endif

@@ -7,7 +7,7 @@
 ** a second, slow implementation of the rules of the format: flags are combined key by key, the
 ** index of the run below is absorbed as separators and cascade pointers, range-start pointers may
 ** lag behind, runs that never had an index get stale pointers from above. Every state is compared
-** with the plain list.
+** with the plain list: without notes about the runs, with notes about some of them, and about all.
 */
 #include "support/cursor_world.h"
 
@@ -571,8 +571,31 @@ static void check_lookups(const struct read_view *view, struct lookup_scratch *s
     }
 }
 
-static void check_all(struct merge_cursor *cursor, struct lookup_scratch *scratch) {
-    const struct read_view *view = build_view();
+/* Keys looked ahead for in groups, then looked up one by one. */
+static void check_groups(const struct read_view *view, struct lookup_scratch *scratch) {
+    struct lookup_ahead ahead[KEYS_MAX];
+    uint32_t size;
+
+    for (uint32_t first = 0; first < model.user_count; first += size) {
+        size = 1 + test_random_below(model.user_count - first);
+        view_look_ahead(view, &model.keys[first], size, ahead);
+        for (uint32_t i = first; i < first + size; i++) {
+            struct slice value = {NULL, 0};
+            bool found = false;
+            TEST_NOTE("key %u of a group of %u, levels %u", i, size, model.level_count);
+            CHECK_OK(view_lookup_ahead(view, scratch, model.keys[i], &ahead[i - first], &found,
+                                       &value));
+            CHECK_EQ_INT(found, model.now[i] != 0);
+            if (found) {
+                struct slice expected = value_of(model.now[i], i);
+                CHECK_EQ_BYTES(value.data, value.size, expected.data, expected.size);
+            }
+        }
+    }
+}
+
+static void check_view(const struct read_view *view, struct merge_cursor *cursor,
+                       struct lookup_scratch *scratch) {
     long allocations;
 
     check_topic(view, cursor, TOPIC_USER);
@@ -580,9 +603,21 @@ static void check_all(struct merge_cursor *cursor, struct lookup_scratch *scratc
     check_lookups(view, scratch);
     allocations = model.world.file.env.allocations;
     check_lookups(view, scratch);
+    check_groups(view, scratch);
     CHECK_EQ_INT(model.world.file.env.allocations, allocations);
     merge_cursor_detach(cursor);
     lookup_scratch_detach(scratch);
+}
+
+static void check_all(struct merge_cursor *cursor, struct lookup_scratch *scratch) {
+    const struct read_view *view = build_view();
+
+    check_view(view, cursor, scratch);
+    world_learn(&model.world, 2);
+    check_view(view, cursor, scratch);
+    view = build_view();
+    world_learn(&model.world, 1);
+    check_view(view, cursor, scratch);
 }
 
 /* ------------------------------------------------------------------------------ histories -- */

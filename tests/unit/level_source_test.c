@@ -33,6 +33,7 @@ TEST(range_delete_is_open_at_both_ends_even_where_the_bounds_are_no_keys) {
     world_close(&world);
 }
 
+/* DF-71 */
 TEST(seek_to_the_start_key_of_a_range_finds_the_older_key_of_that_name) {
     struct world world;
     world_open(&world);
@@ -43,6 +44,7 @@ TEST(seek_to_the_start_key_of_a_range_finds_the_older_key_of_that_name) {
     world_close(&world);
 }
 
+/* DF-71 */
 TEST(start_key_deleted_by_a_run_in_between_is_not_found) {
     struct world world;
     world_open(&world);
@@ -147,6 +149,7 @@ TEST(seek_le_between_the_split_key_and_the_end_of_a_range_is_hidden) {
     world_close(&world);
 }
 
+/* DF-54 */
 TEST(output_of_separators_only_is_exhausted_at_once) {
     struct world world;
     world_open(&world);
@@ -157,6 +160,7 @@ TEST(output_of_separators_only_is_exhausted_at_once) {
     world_close(&world);
 }
 
+/* DF-54 */
 TEST(output_that_ends_in_separators_hands_over_to_the_inputs) {
     struct world world;
     world_open(&world);

@@ -83,7 +83,7 @@ static void check_room_can_be_made(struct list *list, uint32_t merge, uint32_t a
 }
 
 /* All lists of up to five levels with three ages, finished, or unfinished with 2, 3 or 5 inputs,
-** with or without an extra one. */
+** with or without an extra one. DF-53. */
 TEST(a_full_database_always_finds_something_to_merge) {
     static const struct {
         uint32_t right_count;
@@ -174,6 +174,7 @@ TEST(merging_to_one_level_takes_everything_at_last) {
     check_choice("0 0 1 2", 1, 4, 0, 2, false);
 }
 
+/* DF-73 */
 TEST(a_run_whose_index_is_being_read_is_left_alone) {
     check_choice("1:2x 1 1", 2, 4, 0, 1, true);
     check_choice("1:2x 1 1 1", 2, 4, 0, 1, true);

@@ -25,6 +25,7 @@ TEST(newest_insert_or_point_tombstone_owns_the_key) {
     CHECK_EQ_UINT(owner_of((uint8_t[]){START | INSERT, INSERT, 0, 0}, all, 4), 0);
 }
 
+/* DF-60 */
 TEST(bounds_alone_own_nothing) {
     const uint32_t all[] = {0, 1, 2, 3};
     CHECK_EQ_UINT(owner_of((uint8_t[]){START, END, START | END, START}, all, 4), SOURCE_NONE);

@@ -222,6 +222,7 @@ static int odd_compress(void *context, char *out, int *out_size, const char *in,
     return hook_rc;
 }
 
+/* DF-50 */
 TEST(hooks_that_fail_or_announce_too_little_are_refused) {
     static const lsm_compress odd = {NULL, 10003, odd_bound, odd_compress, copy_either_way, NULL};
     static const struct {

@@ -254,6 +254,7 @@ TEST(each_failed_allocation_and_read_is_returned) {
     golden_close(&g);
 }
 
+/* DF-50 */
 TEST(blocks_of_less_than_two_pages_are_refused) {
     struct fixture f;
 

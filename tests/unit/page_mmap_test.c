@@ -85,6 +85,25 @@ TEST(a_replaced_mapping_stays_until_the_last_reader_leaves) {
     close_fixture(&f);
 }
 
+TEST(beside_a_reader_that_stays_mappings_do_not_pile_up) {
+    struct fixture f;
+
+    if (os_map_granularity() > 65536) return;
+    open_fixture(&f, UINT64_MAX);
+    pager_reader_enter(f.pager);
+    for (uint64_t page_no = 9; page_no < 4000; page_no++) {
+        put_page(&f, page_no);
+        (void)check_page(&f, page_no);
+    }
+    /* 16 steps of a quarter, or fewer, for each of 62 windows. */
+    CHECK_MSG(f.pager->map.retired_count < 512 + 62 * 16, "%u mappings", f.pager->map.retired_count);
+    for (uint64_t page_no = 9; page_no < 3900; page_no++) (void)check_page(&f, page_no);
+    pager_reader_leave(f.pager);
+    CHECK_EQ_UINT(f.pager->map.retired_count, 0);
+    CHECK(check_page(&f, 3999)); /* mapped again as far as the file goes */
+    close_fixture(&f);
+}
+
 TEST(beyond_the_limit_the_cache_serves) {
     struct fixture f;
 

@@ -76,6 +76,7 @@ TEST(geometry_is_that_of_the_format_table) {
     close_fixture(&f);
 }
 
+/* DF-46 */
 TEST(every_pair_of_page_and_block_size_is_taken_or_refused_by_the_four_page_rule) {
     struct fixture f;
 
@@ -104,6 +105,28 @@ TEST(pages_at_block_edges_lose_four_bytes_to_a_link) {
         CHECK_EQ_UINT(page.size, edge ? 4092 : 4096);
         pager_put(f.pager, &page);
     }
+    close_fixture(&f);
+}
+
+TEST(peeking_gives_the_address_of_pages_that_are_mapped_already) {
+    struct redirects redirects = {.count = 1, .pairs = {{.from = 3, .to = 2}}};
+    struct fixture f;
+    struct page page;
+
+    open_fixture(&f, lsm_default_env(), test_path("a"), UINT64_MAX);
+    put_page(&f, 20, 20);
+    CHECK_EQ_PTR(pager_peek(f.pager, NULL, 20), NULL);
+    CHECK_OK(pager_get(f.pager, NULL, 20, &f.error, &page));
+    CHECK_EQ_PTR(pager_peek(f.pager, NULL, 20), page.data);
+    CHECK_EQ_PTR(pager_peek(f.pager, &redirects, 36), page.data); /* block 3 is now block 2 */
+    CHECK_EQ_PTR(pager_peek(f.pager, NULL, 0), NULL);
+    CHECK_EQ_PTR(pager_peek(f.pager, NULL, UINT64_MAX), NULL);
+    pager_put(f.pager, &page);
+    close_fixture(&f);
+    open_fixture(&f, lsm_default_env(), test_path("a"), 0);
+    CHECK_OK(pager_get(f.pager, NULL, 20, &f.error, &page));
+    CHECK_EQ_PTR(pager_peek(f.pager, NULL, 20), NULL);
+    pager_put(f.pager, &page);
     close_fixture(&f);
 }
 

@@ -64,6 +64,33 @@ TEST(value_is_optional_and_null_when_nothing_is_found) {
     world_close(&world);
 }
 
+/* A filter errs for a few keys in a thousand: then the run is read for nothing, and the next one at its own page. */
+TEST(a_run_that_was_read_in_vain_is_followed_by_the_next) {
+    static char upper[60000], lower[60000];
+    struct world world;
+    struct lookup_scratch scratch;
+    size_t upper_size = 0, lower_size = 0;
+
+    for (int i = 0; i < 4000; i++) {
+        upper_size += (size_t)snprintf(upper + upper_size, sizeof upper - upper_size, "k%04du=1 ", i);
+        lower_size += (size_t)snprintf(lower + lower_size, sizeof lower - lower_size, "k%04d=2 ", i);
+    }
+    world_open(&world);
+    world_level(&world, upper);
+    world_level(&world, lower);
+    world_view(&world);
+    world_learn(&world, 1);
+    lookup_scratch_init(&scratch, &world.file.env.env);
+    for (int i = 0; i < 4000; i++) {
+        char key[8];
+        snprintf(key, sizeof key, "k%04d", i);
+        CHECK_EQ_STR(look(&world, &scratch, key), "2");
+    }
+    lookup_scratch_release(&scratch);
+    world_close(&world);
+}
+
+/* DF-45 */
 TEST(stale_pointers_into_a_run_that_never_had_an_index_are_ignored) {
     struct world world;
     struct segment_writer *writer;

@@ -20,7 +20,7 @@ static void note_problem(void *context, uint64_t page_no, const char *reason) {
 
 static uint64_t check_run(struct golden *g, uint32_t level, int run, struct problems *problems) {
     struct segment_view view = golden_view(g, level, run);
-    struct segment_report report = {problems, note_problem};
+    struct segment_report report = {problems, note_problem, NULL};
     uint64_t records = 0;
     memset(problems, 0, sizeof *problems);
     CHECK_OK(segment_check(&view, &g->memory.env, run != GOLDEN_LEFT, &report, &records));
@@ -68,7 +68,7 @@ TEST(random_segments_of_our_own_writer_pass) {
         struct segment_writer_config config;
         struct test_records records = {0};
         struct problems problems = {0};
-        struct segment_report report = {&problems, note_problem};
+        struct segment_report report = {&problems, note_problem, NULL};
         struct segment segment;
         struct segment_view view;
         uint64_t append_point = 0, count = 0;
@@ -172,7 +172,7 @@ TEST(each_failed_allocation_and_read_is_returned) {
         bool done = false;
         for (long nth = 1; !done; nth++) {
             struct problems problems = {0};
-            struct segment_report report = {&problems, note_problem};
+            struct segment_report report = {&problems, note_problem, NULL};
             struct segment_view view;
             uint64_t records = 77;
             int rc;

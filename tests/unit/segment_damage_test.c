@@ -36,7 +36,7 @@ static const lsm_compress *codec_of(const char *name) {
 /* Everything that can be asked of one segment. */
 static void walk_segment(struct golden *g, const struct segment_view *view, bool partial_front) {
     lsm_env *env = &g->memory.env;
-    struct segment_report report = {NULL, ignore_problem};
+    struct segment_report report = {NULL, ignore_problem, NULL};
     struct segment_cursor cursor, other;
     struct index_cursor index, restored;
     struct segment_lookup lookup;
@@ -163,6 +163,7 @@ static void damage_file(const char *name, int rounds) {
     golden_close(&g);
 }
 
+/* DF-49 */
 TEST(damaged_pages_of_an_indexed_run) {
     damage_file("indexed", 400);
 }

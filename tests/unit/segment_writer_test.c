@@ -294,6 +294,7 @@ TEST(records_of_every_size_around_a_page_are_read_back) {
     }
 }
 
+/* DF-45 */
 TEST(a_broken_page_gives_a_small_segment_an_index) {
     struct segment_file file;
     struct segment_writer_config config;
