@@ -17,7 +17,7 @@
  * });
  * ```
  *
- * Everything is synchronous. Deno needs one permission: `--allow-ffi=<folder of the library>`.
+ * Everything but `backup` and `verify` is synchronous. Deno needs one permission: `--allow-ffi=<folder of the library>`.
  *
  * @module
  */
@@ -60,6 +60,10 @@ export type {
   LsmStructure,
   WorkOptions,
 } from "./src/maintenance.ts";
+
+export type { BackupOptions } from "./src/backup.ts";
+export type { VerifyFileOptions, VerifyProblem, VerifyReport } from "./src/verify.ts";
+export type { Progress, ProgressOptions } from "./src/task.ts";
 
 export type { Codec, KeyCodec } from "./src/codec.ts";
 export { bytes, i64, json, u64, utf8 } from "./src/codecs.ts";

@@ -6,10 +6,10 @@
 ** function interfaces; C programs may use it as well, beside lsm.h.
 **
 ** HANDLES     A handle is a u32 (slot and generation); 0 is none. Any u32 may be passed: one that is not
-**             alive gives LSM_BULK_CLOSED. Kinds: database, snapshot, scan, cursor, backup. Closing a
-**             database ends everything opened from it. A handle belongs to the thread that made it and
-**             is closed when that thread ends; it may be used by one thread at a time, and a call
-**             that finds it in use gives LSM_BULK_IN_USE and does nothing.
+**             alive gives LSM_BULK_CLOSED. Kinds: database, snapshot, scan, cursor, backup,
+**             verification. Closing a database ends everything opened from it. A handle belongs to the
+**             thread that made it and is closed when that thread ends; it may be used by one thread at a
+**             time, and a call that finds it in use gives LSM_BULK_IN_USE and does nothing.
 ** RESULTS     "i32 result": >= 0 success, with the meaning stated; < 0 one of LSM_BULK_*. After
 **             LSM_BULK_ERROR the details are fetched from the handle with lsm_bulk_error.
 ** BUFFERS     May be NULL when the size is 0. Numbers in frames are little-endian u32; records are padded
@@ -28,7 +28,7 @@
 extern "C" {
 #endif
 
-#define LSM_BULK_ABI 1u
+#define LSM_BULK_ABI 2u
 
 #define LSM_BULK_ABSENT -1    /* no such key, no entry there */
 #define LSM_BULK_TOO_SMALL -2 /* the result waits on the handle */
@@ -51,13 +51,18 @@ LSM_API int32_t lsm_bulk_config(uint32_t db, int32_t verb, int32_t value);
 #define LSM_BULK_CONFIG_CREATE 1001         /* 1: create a missing file; default 1 */
 #define LSM_BULK_CONFIG_MUST_BE_NEW 1002    /* 1: refuse an existing file; default 0 */
 /* KB for fences and filters of a database, shared by its connections in this process; 0 = none, 65536. Also a
-** verb of lsm_config. */
+** verb of lsm_config. All of them for one run take 1.5 bytes a key (filter) and 15 to 20 bytes a page (fences), some
+** 2 bytes for a record of 100 bytes, and one run may have seven eighths of the budget: the default serves 25 million
+** such records in a run. Beyond that filters become smaller, so that more reads of absent keys look at a page (1 in
+** 200, with 2 bytes a key; 1 in 40, with 8 bits of filter), then fences go (a search walks down the index), then
+** filters shrink to half a byte a key (1 in 3); a run for which that is too much goes without. */
 #define LSM_BULK_CONFIG_MEMORY_BUDGET_KB 1003
 /* 1: a thread of the database flushes, merges and checkpoints instead of the write calls of this connection
 ** (whatever AUTOWORK says); it goes by AUTOFLUSH, AUTOMERGE, AUTOCHECKPOINT, SAFETY and MAX_FREELIST of the one that
-** woke it last. What it fails with is returned once, by the next write or commit of a connection with 1. When it
-** cannot keep up, writes are delayed: 1 ms at most while the tree in memory is smaller than 8 times AUTOFLUSH, then
-** as long as it takes (LSM_BUSY after 10 s without progress). Default 0; before open. Also a verb of lsm_config. */
+** woke it last; while memory fills faster than it empties it, a checkpoint may come up to four times as late. What it
+** fails with is returned once, by the next write or commit of a connection with 1. When it cannot keep up, writes are
+** delayed: 1 ms at most while the tree in memory is smaller than 8 times AUTOFLUSH, then as long as it takes
+** (LSM_BUSY after 10 s without progress). Default 0; before open. Also a verb of lsm_config. */
 #define LSM_BULK_CONFIG_BACKGROUND 1004
 
 /* Open `path` (UTF-8, no NUL needed). Result 0. */
@@ -173,16 +178,21 @@ LSM_API int32_t lsm_bulk_depth(uint32_t db);
 ** the database. Snapshots and scans of one version share one reader connection. */
 LSM_API uint32_t lsm_bulk_snapshot(uint32_t db);
 
-/* Close a snapshot, scan, cursor or backup. Result 1 if it was open, else 0; never an error. */
+/* Close a snapshot, scan, cursor, backup or verification. Result 1 if it was open, else 0; never an error. */
 LSM_API int32_t lsm_bulk_end(uint32_t handle);
 
 /* ----------------------------------------------------------------------------------- scans -- */
 
 /* Start a scan over a range. On a database without open transaction, or on a snapshot, it reads a frozen
 ** view; on a database in a transaction it is live: it sees that transaction's later writes at keys it has
-** not reached, and ends with the level it was opened in. `limit` 0xffffffff = none. 0 on failure. */
+** not reached, and ends with the level it was opened in. `limit` 0xffffffff = none. Out: the first block, as of
+** lsm_bulk_scan_next; without records, and not ended, if the first does not fit. With `capacity` 0: none. Result: the
+** scan; LSM_BULK_SCAN_ENDED if the block is all there is, and there is nothing to end; 0 on failure, with the details
+** on the view. */
 LSM_API uint32_t lsm_bulk_scan(uint32_t view, uint32_t flags, uint32_t limit, const uint8_t *lower,
-                               uint32_t lower_size, const uint8_t *upper, uint32_t upper_size);
+                               uint32_t lower_size, const uint8_t *upper, uint32_t upper_size,
+                               uint8_t *out, uint32_t capacity);
+#define LSM_BULK_SCAN_ENDED 1u /* no handle has this number */
 
 /* The next block: u32 record count, u32 1 if the scan has ended, then records. Result: bytes written
 ** (at least 8). A first record that does not fit: LSM_BULK_TOO_SMALL, position unchanged (the waiting
@@ -195,7 +205,8 @@ LSM_API int32_t lsm_bulk_count(uint32_t view, uint32_t flags, const uint8_t *low
                                uint32_t capacity);
 
 /* --------------------------------------------------------------------------------- cursors -- */
-/* A cursor moves in both directions after any positioning. On a database in a transaction it is live and
+/* A cursor moves in both directions after any positioning, but for a seek EQ that found nothing: then there is no
+** entry to move from. On a database in a transaction it is live and
 ** ends with its level; else it reads a frozen view. Movements write the record reached (like
 ** lsm_bulk_seek) and give its size, or LSM_BULK_ABSENT when there is none. */
 
@@ -233,25 +244,45 @@ LSM_API int32_t lsm_bulk_info(uint32_t db, int32_t verb, uint32_t page_low, uint
 LSM_API int32_t lsm_bulk_stats(uint32_t db, uint8_t *out, uint32_t capacity);
 #define LSM_BULK_STATS_COUNT 11
 
-/* Check every page of the file against the rules of the format, on the newest snapshot; nothing is changed, and
-** nobody waits. Out: u32 number of problems, u32 and u32 records stored in the file (low, high), u32
-** segments, then, for each of the first LSM_BULK_VERIFY_LISTED_MAX problems, u32 page low, u32 page high (0: the
-** file as a whole), u32 text size, text, padding to 4. Result: bytes written. */
-LSM_API int32_t lsm_bulk_verify(uint32_t db, uint8_t *out, uint32_t capacity);
+/* ----------------------------------------------------------------- long work: verify, backup -- */
+/* Both are handles that belong to the database handle, with connections of their own: calls on the database
+** handle, its writes included, go on meanwhile. Both read the newest committed content of the moment they were
+** made, and pin disk space of the database until they are ended. They are done by the calling thread, or by one
+** of the engine's. */
+
+/* Check every page of the file against the rules of the format; nothing is changed, and nobody waits. 0: see
+** lsm_bulk_error of the database. */
+LSM_API uint32_t lsm_bulk_verify(uint32_t db);
+
+/* What was found; does the work first, unless lsm_bulk_run has done it. Out: u32 number of problems, u32 and u32
+** records stored in the file (low, high), u32 segments, u32 and u32 pages of segments, then, for each of the first
+** LSM_BULK_VERIFY_LISTED_MAX problems, u32 page low, u32 page high (0: the file as a whole), u32 text size, text,
+** padding to 4. Result: bytes written. LSM_BULK_MISUSE while a thread is at it. */
+LSM_API int32_t lsm_bulk_verify_report(uint32_t verify, uint8_t *out, uint32_t capacity);
 #define LSM_BULK_VERIFY_LISTED_MAX 1000
 
-/* Begin a compact copy of the newest committed content in a file of its own. An existing file (or a log beside
-** it) is refused with LSM_BULK_EXISTS, unless LSM_BULK_OVERWRITE is in `flags`: then both are deleted at once, or
-** LSM_BUSY if somebody has them open. The handle belongs to the database handle; pins disk space of the source until
-** it is ended. 0: see lsm_bulk_error of the database. */
+/* Begin a compact copy in a file of its own. An existing file (or a log beside it) is refused with
+** LSM_BULK_EXISTS, unless LSM_BULK_OVERWRITE is in `flags`: then both are deleted at once, or LSM_BUSY if somebody
+** has them open. The file of the database itself: LSM_MISUSE. 0: see lsm_bulk_error of the database. */
 LSM_API uint32_t lsm_bulk_backup(uint32_t db, const uint8_t *path, uint32_t path_size,
                                  uint32_t flags);
 #define LSM_BULK_OVERWRITE 1u
 
-/* Copy about `kb` KB. Out: done and total bytes, two u64 (low, high each), estimates until the end. Result: 1 the copy
-** is complete, durable and closed; 0 there is more to do. lsm_bulk_end before that deletes it. */
+/* Copy about `kb` KB. Out: done and total bytes, two u64 (low, high each), estimates until the end. Result: 1 the
+** copy is complete, durable and closed; 0 there is more to do. lsm_bulk_end before that deletes it.
+** LSM_BULK_MISUSE after lsm_bulk_run. */
 LSM_API int32_t lsm_bulk_backup_step(uint32_t backup, uint32_t kb, uint8_t *out, uint32_t capacity);
-#define LSM_BULK_BACKUP_PROGRESS_SIZE 16
+
+/* Do the work of a backup or verification in a thread of the engine's. lsm_bulk_end before it has finished stops
+** it, and waits until it has stopped: for 256 KB of a copy, one page of a verification, or the syncs at the end of
+** a copy. Once for each. Result 0. */
+LSM_API int32_t lsm_bulk_run(uint32_t task);
+
+/* Wait, at most so many milliseconds, until lsm_bulk_run's work has finished. Out: progress as
+** lsm_bulk_backup_step; for a verification each byte counts twice. Result: 1 it has finished; 0 it has not;
+** LSM_BULK_ERROR: it has failed. */
+LSM_API int32_t lsm_bulk_wait(uint32_t task, uint32_t milliseconds, uint8_t *out, uint32_t capacity);
+#define LSM_BULK_PROGRESS_SIZE 16
 
 /* Finish: close every handle of this process. Called by an exit hook. */
 LSM_API void lsm_bulk_shutdown(void);

@@ -10,7 +10,7 @@
  */
 
 /** Version of the interface this binding speaks: `LSM_BULK_ABI`. */
-export const ABI = 1;
+export const ABI = 2;
 
 /** Negative results. */
 export const RESULT = {
@@ -96,6 +96,30 @@ export const FLAG = {
   VALUES_ONLY: 0x4000,
   BLIND: 0x8000,
 } as const;
+
+/** Bits of a backup. */
+export const BACKUP = { OVERWRITE: 1 } as const;
+
+/** What `scan` gives instead of a handle if its block is all there is. */
+export const SCAN_ENDED = 1;
+
+/** Progress of a task: done and total, 64 bits each. */
+export const PROGRESS_SIZE = 16;
+
+/** Report of a verification: indexes of its 32-bit fields; problems follow at `REPORT_HEAD_SIZE`. */
+export const REPORT_FIELD = {
+  PROBLEMS: 0,
+  RECORDS_LOW: 1,
+  RECORDS_HIGH: 2,
+  SEGMENTS: 3,
+  PAGES_LOW: 4,
+  PAGES_HIGH: 5,
+} as const;
+export const REPORT_HEAD_SIZE = 24;
+/** A problem in it: u32 page low, u32 page high, u32 text size, text, padding. */
+export const PROBLEM_HEAD_SIZE = 12;
+/** Problems listed in one report; all are counted. */
+export const VERIFY_LISTED_MAX = 1000;
 
 /** The limit of a scan that has none. */
 export const NO_LIMIT = 0xffff_ffff;

@@ -85,6 +85,8 @@ export interface Native {
     lowerSize: number,
     upper: Uint8Array,
     upperSize: number,
+    out: Uint8Array,
+    capacity: number,
   ): Handle;
   scanNext(scan: Handle, out: Uint8Array, capacity: number): Result;
   count(
@@ -123,8 +125,11 @@ export interface Native {
     capacity: number,
   ): Result;
   stats(db: Handle, out: Uint8Array, capacity: number): Result;
-  verify(db: Handle, out: Uint8Array, capacity: number): Result;
+  verify(db: Handle): Handle;
+  verifyReport(verify: Handle, out: Uint8Array, capacity: number): Result;
   backup(db: Handle, path: Uint8Array, pathSize: number, flags: number): Handle;
   backupStep(backup: Handle, kb: number, out: Uint8Array, capacity: number): Result;
+  run(task: Handle): Result;
+  wait(task: Handle, milliseconds: number, out: Uint8Array, capacity: number): Result;
   shutdown(): void;
 }

@@ -46,7 +46,7 @@ export const SYMBOLS = {
   lsm_bulk_snapshot: { parameters: ["u32"], result: "u32" },
   lsm_bulk_end: { parameters: ["u32"], result: "i32" },
   lsm_bulk_scan: {
-    parameters: ["u32", "u32", "u32", "buffer", "u32", "buffer", "u32"],
+    parameters: ["u32", "u32", "u32", "buffer", "u32", "buffer", "u32", "buffer", "u32"],
     result: "u32",
   },
   lsm_bulk_scan_next: { parameters: ["u32", "buffer", "u32"], result: "i32" },
@@ -67,9 +67,12 @@ export const SYMBOLS = {
   lsm_bulk_set_user_version: { parameters: ["u32", "u32"], result: "i32" },
   lsm_bulk_info: { parameters: ["u32", "i32", "u32", "u32", "buffer", "u32"], result: "i32" },
   lsm_bulk_stats: { parameters: ["u32", "buffer", "u32"], result: "i32" },
-  lsm_bulk_verify: { parameters: ["u32", "buffer", "u32"], result: "i32" },
+  lsm_bulk_verify: { parameters: ["u32"], result: "u32" },
+  lsm_bulk_verify_report: { parameters: ["u32", "buffer", "u32"], result: "i32" },
   lsm_bulk_backup: { parameters: ["u32", "buffer", "u32", "u32"], result: "u32" },
   lsm_bulk_backup_step: { parameters: ["u32", "u32", "buffer", "u32"], result: "i32" },
+  lsm_bulk_run: { parameters: ["u32"], result: "i32" },
+  lsm_bulk_wait: { parameters: ["u32", "u32", "buffer", "u32"], result: "i32" },
   lsm_bulk_shutdown: { parameters: [], result: "void" },
 } as const satisfies Record<string, Signature>;
 
@@ -129,8 +132,11 @@ export function named(functions: Functions): Native {
     info: functions.lsm_bulk_info,
     stats: functions.lsm_bulk_stats,
     verify: functions.lsm_bulk_verify,
+    verifyReport: functions.lsm_bulk_verify_report,
     backup: functions.lsm_bulk_backup,
     backupStep: functions.lsm_bulk_backup_step,
+    run: functions.lsm_bulk_run,
+    wait: functions.lsm_bulk_wait,
     shutdown: functions.lsm_bulk_shutdown,
   };
 }

@@ -12,6 +12,7 @@ import { load } from "../ffi/load.ts";
 import type { Handle, Native, Result } from "../ffi/native.ts";
 import { LsmError, LsmMisuseError } from "./errors.ts";
 import { cannot, closedError, failureError, readFailure, resultError } from "./failure.ts";
+import type { Doing } from "./failure.ts";
 import { closeWhenForgotten, remembered } from "./finalizers.ts";
 import { enterScratch, leaveScratch, Memory } from "./memory.ts";
 import type { Setting } from "./options.ts";
@@ -147,21 +148,20 @@ export class Connection implements View {
   }
 
   /** Throws what the result of a failed call on `handle` stands for. */
-  fail(result: Result, op: string, handle: Handle): never {
-    const doing = { op, path: this.path };
+  fail(result: Result, op: string, handle: Handle, to?: string): never {
+    const doing = { op, path: this.path, to };
     if (result !== RESULT.ERROR) throw resultError(result, doing);
-    const error = this.#failure(op, handle);
+    const error = this.#failure(doing, handle);
     this.#matchEngine();
     throw error;
   }
 
   /** The error behind a handle that could not be made. */
-  failedToMake(op: string, parent: Handle): Error {
-    return this.#failure(op, parent);
+  failedToMake(op: string, parent: Handle, to?: string): Error {
+    return this.#failure({ op, path: this.path, to }, parent);
   }
 
-  #failure(op: string, handle: Handle): Error {
-    const doing = { op, path: this.path };
+  #failure(doing: Doing, handle: Handle): Error {
     const scratch = enterScratch();
     try {
       const frame = scratch.value;
@@ -219,7 +219,7 @@ export class Connection implements View {
     const result = this.native.begin(handle, level.depth);
     if (result >= 0) return;
     const error = result === RESULT.ERROR
-      ? this.#failure(op, handle)
+      ? this.#failure({ op, path: this.path }, handle)
       : resultError(result, { op, path: this.path });
     this.#end(level.below, "committed"); // that much was done
     throw error;

@@ -3,8 +3,9 @@
  *
  * @module
  */
-import { rmSync } from "node:fs";
-import { fileURLToPath } from "node:url";
+import { unlinkSync } from "node:fs";
+import { backUp } from "./backup.ts";
+import type { BackupOptions } from "./backup.ts";
 import type { Codec, KeyCodec } from "./codec.ts";
 import { utf8 } from "./codecs.ts";
 import { Connection } from "./connection.ts";
@@ -26,10 +27,14 @@ import type { CodecOptions, Namespace } from "./namespace.ts";
 import { openingSettings } from "./options.ts";
 import type { ChangeableOptions, LsmArguments, LsmConfig, LsmOptions } from "./options.ts";
 import { describe, packedKey, packedValue } from "./packed.ts";
+import { toPath } from "./path.ts";
 import { Snapshot } from "./snapshot.ts";
 import type { Source } from "./source.ts";
 import { chainOption, openTransaction } from "./transaction.ts";
 import type { ChainOptions, Synchronous, Transaction } from "./transaction.ts";
+import type { ProgressOptions } from "./task.ts";
+import { verifyFile, verifyOpen } from "./verify.ts";
+import type { VerifyFileOptions, VerifyReport } from "./verify.ts";
 import { WritingView } from "./writer.ts";
 
 /** Passes a source to the constructor in place of options: only {@link Lsm.as} can. */
@@ -43,7 +48,7 @@ interface Sharing<K, V> {
  * An ordered key/value database in one file.
  *
  * It has the shape of a `Map` whose keys are in order. Keys and values are text unless the options `keys`
- * and `values` say otherwise. Everything is synchronous. Single writes commit at once; what belongs together
+ * and `values` say otherwise. Everything but {@link backup} and {@link verify} is synchronous. Single writes commit at once; what belongs together
  * goes into a {@link transaction}.
  *
  * Any number of threads and processes may have the same file open, each through an object of its own.
@@ -97,7 +102,25 @@ export class Lsm<K = string, V = string> extends WritingView<K, V> implements Di
   static destroy(path: string | URL): void {
     const file = toPath(path);
     // The log first: without it the file is an older state of itself; without the file it is garbage.
-    for (const suffix of ["-shm", "-log", ""]) rmSync(file + suffix, { force: true });
+    for (const suffix of ["-shm", "-log", ""]) removeFile(file + suffix);
+  }
+
+  /**
+   * Checks a database file that need not be open, nor be a database: whatever is wrong with what is in
+   * it goes into the report. Nothing is written to it. See {@link verify} for one that is open.
+   *
+   * @param path The file.
+   * @throws {LsmError} If it cannot be read at all: `LSM_CANTOPEN`; `LSM_BUSY` if another process has it open.
+   * @example
+   * ```ts
+   * import { Lsm } from "@lsmdb/lsm";
+   * new Lsm("example.ldb").close();
+   * const { ok, problems } = await Lsm.verify("example.ldb");
+   * if (!ok) for (const { page, reason } of problems) console.log(page, reason);
+   * ```
+   */
+  static verify(path: string | URL, options: VerifyFileOptions = {}): Promise<VerifyReport> {
+    return verifyFile(path, options);
   }
 
   /** The file, as it was given; a URL as a path. */
@@ -406,6 +429,56 @@ export class Lsm<K = string, V = string> extends WritingView<K, V> implements Di
   }
 
   /**
+   * Copies what is committed now into a file of its own: consistent, compact (one segment, nothing
+   * deleted or replaced in it, no log), durable when the promise is fulfilled. Reading and writing go on
+   * meanwhile, and do not show in the copy; the work is done in a thread of the engine's.
+   *
+   * Closing the database stops it. A copy that is not completed, whatever the reason, is deleted; one that a
+   * killed process left is refused as `LSM_NOTADB`. Like a snapshot, it pins disk space as long as it lasts. The whole database is copied, also if this object sees it through other codecs.
+   *
+   * @param to The file to make. In Deno no permission to write there is needed: native code asks for none.
+   * @throws {LsmError} `LSM_CANTOPEN` if the file is there already, or cannot be made.
+   * @throws {LsmMisuseError} If it is the file of this database.
+   * @throws {LsmBusyError} If the file to be replaced is open; waits for `busyTimeout` before.
+   * @throws {LsmClosedError} If the database is closed meanwhile.
+   * @example
+   * ```ts
+   * import { Lsm } from "@lsmdb/lsm";
+   * using db = new Lsm("example.ldb");
+   * await db.backup("example-copy.ldb", {
+   *   overwrite: true,
+   *   signal: AbortSignal.timeout(60_000),
+   *   onProgress: ({ done, total }) => console.log(`${Math.floor(100 * done / total)} %`),
+   * });
+   * ```
+   */
+  backup(to: string | URL, options: BackupOptions = {}): Promise<void> {
+    return backUp(this.#connection, to, options);
+  }
+
+  /**
+   * Reads every page of the file and checks it against the rules of the format: sums, order of keys,
+   * indexes, links, free space. Changes nothing; reading and writing go on meanwhile, as the work is done
+   * in a thread of the engine's. It concerns what the file holds now: {@link flush} before includes
+   * what is still in memory.
+   *
+   * @returns Damage found is in the report, it is not thrown.
+   * @throws {LsmError} If the file cannot be read.
+   * @throws {LsmClosedError} If the database is closed meanwhile.
+   * @example
+   * ```ts
+   * import { Lsm } from "@lsmdb/lsm";
+   * using db = new Lsm("example.ldb");
+   * db.flush();
+   * const report = await db.verify();
+   * console.log(report.ok, report.problems); // true []
+   * ```
+   */
+  verify(options: ProgressOptions = {}): Promise<VerifyReport> {
+    return verifyOpen(this.#connection, options);
+  }
+
+  /**
    * Figures of the database and of this connection.
    *
    * @example
@@ -438,14 +511,11 @@ function newSource<K, V>(path: string | URL, options: LsmOptions<K, V>): Source<
   };
 }
 
-function toPath(path: string | URL): string {
-  const text = path instanceof URL ? fileURLToPath(path) : path;
-  if (typeof text !== "string") {
-    throw new TypeError(`A path is text or a URL, not ${describe(path)}`);
+/** Not `rmSync`: that looks at the file before, which takes another permission. */
+function removeFile(path: string): void {
+  try {
+    unlinkSync(path);
+  } catch (error) {
+    if ((error as { code?: unknown }).code !== "ENOENT") throw error;
   }
-  if (text === "") throw new TypeError("A path must not be empty");
-  if (text.includes("\0") || !text.isWellFormed()) {
-    throw new TypeError(`Not a path: ${JSON.stringify(text)}`);
-  }
-  return text;
 }

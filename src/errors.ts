@@ -222,10 +222,20 @@ export class LsmReadOnlyError extends LsmError {
  * ```
  */
 export class LsmCorruptError extends LsmError {
+  /** The page that does not make sense; undefined if it is not one page. */
+  readonly page: number | undefined;
+  /** What does not make sense. */
+  readonly reason: string;
+
   /** Made by this library; exported for `instanceof`. */
-  constructor(message: string, details?: LsmErrorDetails) {
+  constructor(
+    message: string,
+    details: LsmErrorDetails & { page?: number | undefined; reason?: string } = {},
+  ) {
     super("LSM_CORRUPT", message, details);
     this.name = "LsmCorruptError";
+    this.page = details.page;
+    this.reason = details.reason ?? "";
   }
 }
 

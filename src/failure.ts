@@ -21,6 +21,8 @@ export interface Doing {
   /** The public method. */
   readonly op: string;
   readonly path: string;
+  /** The other file, if there are two. */
+  readonly to?: string | undefined;
 }
 
 /** An error frame, decoded. */
@@ -61,6 +63,8 @@ const PHRASES: Readonly<Record<string, string>> = {
   work: "merge segments of",
   optimize: "optimize",
   checkpoint: "checkpoint",
+  backup: "back up",
+  verify: "verify",
   snapshot: "take a snapshot of",
   configure: "configure",
   config: "read the configuration of",
@@ -82,9 +86,9 @@ const WRITES = [
 ];
 
 /** The beginning of every message: `Cannot open "a.ldb"`. */
-export function cannot({ op, path }: Doing): string {
+export function cannot({ op, path, to }: Doing): string {
   const phrase = PHRASES[op] ?? (WRITES.includes(op) ? "write to" : "read");
-  return `Cannot ${phrase} "${path}"`;
+  return `Cannot ${phrase} "${path}"${to === undefined ? "" : ` to "${to}"`}`;
 }
 
 /** The error for a result below zero that has no frame. */
@@ -118,7 +122,11 @@ export function failureError(failure: Failure, doing: Doing): Error {
       return new LsmReadOnlyError(`${start}: ${text || "it was opened with readOnly"}`, details);
     case CODE.CORRUPT:
       details.hint = "restore a copy; keep the damaged file for examination";
-      return new LsmCorruptError(`${start}: ${corruption(failure)}`, details);
+      return new LsmCorruptError(`${start}: ${corruption(failure)}`, {
+        ...details,
+        page: failure.page === 0 ? undefined : failure.page,
+        reason: text,
+      });
     case CODE.NOTADB:
       details.hint = "check the path; the file was left as it is";
       return new LsmError("LSM_NOTADB", `${start}: the file is not a database`, details);
@@ -135,6 +143,9 @@ export function failureError(failure: Failure, doing: Doing): Error {
       return new RangeError(`${start}: the counter would leave the signed 64-bit integers`);
     default: {
       const name = codeName(code, doing.op);
+      if (code === CODE.EXISTS && doing.op === "backup") {
+        details.hint = "choose another name, or pass overwrite: true";
+      }
       return new LsmError(name, `${start}: ${reason(failure, name)}`, details);
     }
   }
@@ -176,13 +187,14 @@ const NAMES: Readonly<Record<number, LsmErrorCode>> = {
 
 function codeName(code: number, op: string): LsmErrorCode {
   const name = NAMES[code] ?? "LSM_ERROR";
-  return name === "LSM_IOERR" && op === "open" ? "LSM_CANTOPEN" : name;
+  // To make a copy is to open a file, too; but what fails later on is input or output.
+  const isOpening = op === "open" || (op === "backup" && code === CODE.IOERR_NOENT);
+  return name === "LSM_IOERR" && isOpening ? "LSM_CANTOPEN" : name;
 }
 
 /** What to say where the engine gave no text. */
 const REASONS: Readonly<Record<number, string>> = {
   [CODE.IOERR_NOENT]: "no such file or directory",
-  [CODE.EXISTS]: "the file exists already",
   [CODE.ISDIR]: "it is a directory",
 };
 const REASONS_BY_NAME: Readonly<Partial<Record<LsmErrorCode, string>>> = {
@@ -195,7 +207,8 @@ const REASONS_BY_NAME: Readonly<Partial<Record<LsmErrorCode, string>>> = {
 };
 
 function reason(failure: Failure, name: LsmErrorCode): string {
-  const text = REASONS[failure.code] ?? (failure.text || REASONS_BY_NAME[name]) ??
+  const silent = failure.code === CODE.EXISTS ? "the file exists already" : REASONS_BY_NAME[name];
+  const text = REASONS[failure.code] ?? (failure.text || silent) ??
     `the engine reports ${failure.code}`;
   return failure.system === 0 ? text : `${text} (system error ${failure.system})`;
 }

@@ -1,15 +1,22 @@
 /**
  * Reading a range, a block of records per native call.
  *
- * The first block is small and is read when the scan is made: a range that ends within it holds nothing
- * of the engine's from then on. Later blocks are larger.
+ * The first block is small and comes with the call that starts the scan: a range that ends within it takes
+ * one call, and holds nothing of the engine's. Later blocks are larger.
  *
  * A scan outside a transaction reads a frozen state. Inside one it is live, and so a block read before a
  * write shows too old a state after it: the scan then starts anew behind the last key it gave.
  *
  * @module
  */
-import { BLOCK_HEAD_SIZE, FLAG, padded, RECORD_HEAD_SIZE, RESULT } from "../ffi/frames.ts";
+import {
+  BLOCK_HEAD_SIZE,
+  FLAG,
+  padded,
+  RECORD_HEAD_SIZE,
+  RESULT,
+  SCAN_ENDED,
+} from "../ffi/frames.ts";
 import type { Handle } from "../ffi/native.ts";
 import type { Level } from "./connection.ts";
 import { LsmClosedError } from "./errors.ts";
@@ -69,7 +76,6 @@ export class Scan<K, V, T> implements Pull<T> {
       this.#hasEnded = true;
     } else {
       this.#start();
-      this.#read();
     }
   }
 
@@ -92,7 +98,10 @@ export class Scan<K, V, T> implements Pull<T> {
     this.#at = padded(end);
     this.#left--;
     this.#given++;
-    return { value: this.#item(block, start, middle, end), done: false };
+    const value = this.#item(block, start, middle, end);
+    // Nobody may ever ask for the end: `for (...) break`, or a limit that is known to be reached.
+    if (this.#left === 0 && this.#hasEnded && this.#level === undefined) this.#drop();
+    return { value, done: false };
   }
 
   #item(block: Memory, start: number, middle: number, end: number): T {
@@ -117,12 +126,17 @@ export class Scan<K, V, T> implements Pull<T> {
     this.#end();
     this.#hasEnded = true;
     this.#left = 0;
+    this.#drop();
+  }
+
+  /** Gives back the block. */
+  #drop(): void {
     if (this.#block === undefined) return;
     giveBlock(this.#block);
     this.#block = undefined;
   }
 
-  /** Makes the handle for what is still to come. */
+  /** Starts with what is still to come, and reads its first block. */
   #start(): void {
     const bounds = this.#bounds;
     const { view } = this.#source;
@@ -132,22 +146,31 @@ export class Scan<K, V, T> implements Pull<T> {
       const { key, value } = scratch;
       const lowerSize = key.put(bounds.lower);
       const upperSize = value.put(bounds.upper);
-      const handle = view.use(this.#op);
-      this.#handle = connection.native.scan(
-        handle,
+      const parent = view.use(this.#op);
+      const block = this.#nextBlock();
+      const handle = connection.native.scan(
+        parent,
         boundFlags(bounds) | this.#flags(),
         nativeLimit(bounds.limit),
         key.bytes,
         lowerSize,
         value.bytes,
         upperSize,
+        block.bytes,
+        block.size,
       );
-      this.#parent = handle;
-      if (this.#handle === 0) throw connection.failedToMake(this.#op, handle);
+      if (handle === 0) throw connection.failedToMake(this.#op, parent);
+      this.#parent = parent;
+      if (handle !== SCAN_ENDED) this.#handle = handle;
+    } catch (error) {
+      this.#drop();
+      throw error;
     } finally {
       leaveScratch(scratch);
     }
     this.#changes = connection.changes;
+    this.#arrive();
+    if (this.#left === 0 && !this.#hasEnded) this.#read(); // its first record is a large one
   }
 
   #flags(): number {
@@ -174,17 +197,21 @@ export class Scan<K, V, T> implements Pull<T> {
       this.close();
       throw error;
     }
+    this.#arrive();
+    if (this.#left === 0) this.#hasEnded = true;
+    if (this.#hasEnded) this.#end();
+  }
+
+  /** Takes in the block that has been read. */
+  #arrive(): void {
     const { words } = this.#block as Memory;
     this.#left = words[0] as number;
-    this.#hasEnded = words[1] === 1 || this.#left === 0;
+    this.#hasEnded = words[1] === 1;
     this.#at = BLOCK_HEAD_SIZE;
     this.#last = -1;
-    if (this.#hasEnded) {
-      this.#end();
-    } else if (!this.#isRegistered) {
-      this.#isRegistered = true;
-      endWhenForgotten(this, this.#handle);
-    }
+    if (this.#hasEnded || this.#isRegistered) return;
+    this.#isRegistered = true;
+    endWhenForgotten(this, this.#handle);
   }
 
   /** The block to read into: of the next larger size each time. */
@@ -238,8 +265,6 @@ export class Scan<K, V, T> implements Pull<T> {
     }
     this.#left = 0;
     this.#hasEnded = this.#bounds.empty;
-    if (this.#hasEnded) return;
-    this.#start();
-    this.#read();
+    if (!this.#hasEnded) this.#start();
   }
 }

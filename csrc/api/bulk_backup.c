@@ -7,6 +7,8 @@
 #include "api/bulk_internal.h"
 #include "base/memory.h"
 
+#define STEP_KB 256u /* of a task: how long it does not look up */
+
 /* What stands where the copy will be, before anything is touched. */
 static int32_t check_target(struct handle *database, const char *path, uint32_t flags) {
     int kind = OS_PATH_NONE;
@@ -60,7 +62,11 @@ uint32_t lsm_bulk_backup(uint32_t id, const uint8_t *path, uint32_t path_size, u
     }
     text = memory_allocate(env, path_size + 1);
     backup = handle_new(HANDLE_BACKUP, database);
-    if (text == NULL || backup == NULL) {
+    if (backup == NULL) {
+        (void)bulk_fail_no_handle(database);
+        goto done;
+    }
+    if (text == NULL) {
         (void)bulk_fail(database, NULL, LSM_NOMEM);
         goto done;
     }
@@ -77,6 +83,21 @@ done:
     return result;
 }
 
+int bulk_backup_run(struct handle *handle) {
+    uint64_t done = 0;
+    uint64_t total = 0;
+    bool finished = false;
+    int rc = LSM_OK;
+
+    while (rc == LSM_OK && !finished) {
+        rc = db_backup_step(handle->backup, STEP_KB, &done, &total, &finished);
+        /* A copy that is complete stays, whoever has lost patience. */
+        if (rc == LSM_OK) rc = bulk_task_note(handle->task, done, total);
+        if (finished) rc = LSM_OK;
+    }
+    return rc;
+}
+
 int32_t lsm_bulk_backup_step(uint32_t id, uint32_t kb, uint8_t *out, uint32_t capacity) {
     struct handle *backup;
     uint64_t done = 0;
@@ -85,16 +106,17 @@ int32_t lsm_bulk_backup_step(uint32_t id, uint32_t kb, uint8_t *out, uint32_t ca
     int32_t result;
     int rc;
 
-    if (capacity < LSM_BULK_BACKUP_PROGRESS_SIZE) return LSM_BULK_MISUSE;
+    if (capacity < LSM_BULK_PROGRESS_SIZE) return LSM_BULK_MISUSE;
     result = handle_enter(id, HANDLE_BACKUP, &backup);
     if (result != LSM_OK) return result;
     bulk_begin_call(backup);
+    if (backup->task) {
+        handle_leave(backup);
+        return LSM_BULK_MISUSE;
+    }
     rc = db_backup_step(backup->backup, kb, &done, &total, &finished);
     if (rc == LSM_OK) {
-        put_u32_little(out, (uint32_t)done);
-        put_u32_little(out + 4, (uint32_t)(done >> 32));
-        put_u32_little(out + 8, (uint32_t)total);
-        put_u32_little(out + 12, (uint32_t)(total >> 32));
+        bulk_put_progress(out, done, total);
         result = finished ? 1 : 0;
     } else {
         result = bulk_fail(backup, db_backup_reader(backup->backup), rc);

@@ -48,6 +48,11 @@ int32_t bulk_fail_text(struct handle *handle, uint32_t code, const char *text) {
     return LSM_BULK_ERROR;
 }
 
+int32_t bulk_fail_no_handle(struct handle *handle) {
+    if (!handle_table_is_full()) return bulk_fail(handle, NULL, LSM_NOMEM);
+    return bulk_fail_text(handle, LSM_FULL, "65,535 handles are open already");
+}
+
 int32_t bulk_fail(struct handle *handle, const lsm_db *db, int rc) {
     const struct error_context *context = db ? db_error(db) : NULL;
     struct bulk_error *error = &handle->error;
@@ -261,7 +266,7 @@ int32_t lsm_bulk_open(uint32_t id, const uint8_t *path, uint32_t path_size) {
 
     if (result != LSM_OK) return result;
     bulk_begin_call(handle);
-    if (path_size == 0 || path_size > 65536 || memchr(path, 0, path_size) != NULL) {
+    if (path == NULL || path_size == 0 || path_size > 65536 || memchr(path, 0, path_size) != NULL) {
         result = LSM_BULK_MISUSE;
         goto done;
     }
@@ -382,67 +387,140 @@ void bulk_unlock(struct bulk_connection *connection) {
     os_mutex_leave(lsm_default_env(), connection->mutex);
 }
 
-static int reader_open(struct handle *database, struct bulk_connection **out) {
+int bulk_connect(struct handle *database, lsm_db **out) {
     static const int copied[] = {LSM_CONFIG_READONLY, LSM_CONFIG_MULTIPLE_PROCESSES,
                                  LSM_CONFIG_MMAP, LSM_CONFIG_SAFETY, LSM_CONFIG_USE_LOG};
+    lsm_db *db = NULL;
+    size_t i;
+    int rc = db_new(lsm_default_env(), &db);
+
+    if (rc != LSM_OK) return rc;
+    db_set_log_hook(db, NULL, NULL);
+    for (i = 0; i < sizeof copied / sizeof copied[0]; i++) {
+        int value = -1;
+        (void)!db_config_integer(database->main.db, copied[i], &value);
+        (void)!db_config_integer(db, copied[i], &value);
+    }
+    rc = db_open(db, db_path(database->main.db));
+    if (rc == LSM_OK) {
+        *out = db;
+    } else {
+        (void)!db_close(db);
+    }
+    return rc;
+}
+
+static int reader_open(struct handle *database, struct bulk_connection **out) {
     lsm_env *env = lsm_default_env();
     struct bulk_connection *reader = memory_allocate_zero(env, sizeof *reader);
-    size_t i;
     int rc = LSM_NOMEM;
 
     if (reader == NULL) return LSM_NOMEM;
     rc = os_mutex_new(env, &reader->mutex);
     if (rc != LSM_OK) goto fail;
-    rc = db_new(env, &reader->db);
-    if (rc != LSM_OK) goto fail;
-    db_set_log_hook(reader->db, NULL, NULL);
-    for (i = 0; i < sizeof copied / sizeof copied[0]; i++) {
-        int value = -1;
-        (void)!db_config_integer(database->main.db, copied[i], &value);
-        (void)!db_config_integer(reader->db, copied[i], &value);
-    }
-    rc = db_open(reader->db, db_path(database->main.db));
+    rc = bulk_connect(database, &reader->db);
     if (rc != LSM_OK) goto fail;
     reader->next = database->readers;
     database->readers = reader;
     *out = reader;
     return LSM_OK;
 fail:
-    if (reader->db) (void)!db_close(reader->db);
     os_mutex_free(env, reader->mutex);
     memory_free(env, reader);
     return rc;
 }
 
-static bool reads_newest(struct handle *database, const struct bulk_connection *reader) {
-    int64_t snapshot_id;
-    uint32_t txn_id;
-    uint32_t tree_id;
+/* The newest committed version, as the numbers of a reader pinned to it. False: not to be had. */
+static bool newest_version(struct bulk_connection *main, struct bulk_connection *out) {
+    int rc;
 
-    if (db_version(database->main.db, &snapshot_id, &txn_id, &tree_id) != LSM_OK) return false;
-    return reader->snapshot_id == snapshot_id && reader->txn_id == txn_id &&
-           reader->tree_id == tree_id;
+    bulk_lock(main);
+    rc = db_version(main->db, &out->snapshot_id, &out->txn_id, &out->tree_id);
+    bulk_unlock(main);
+    return rc == LSM_OK;
+}
+
+static bool same_version(const struct bulk_connection *left, const struct bulk_connection *right) {
+    return left->snapshot_id == right->snapshot_id && left->txn_id == right->txn_id &&
+           left->tree_id == right->tree_id;
+}
+
+/* One more reference, if the reader is of the version wanted; *idle: nobody has one. */
+static bool join_reader(struct bulk_connection *reader, const struct bulk_connection *wanted, bool *idle) {
+    bool joined;
+
+    bulk_lock(reader);
+    *idle = reader->references == 0;
+    joined = wanted && !*idle && same_version(reader, wanted);
+    if (joined) reader->references++;
+    bulk_unlock(reader);
+    return joined;
+}
+
+/* Pin an idle reader to the newest version. */
+static int pin_reader(struct handle *handle, struct bulk_connection *reader) {
+    struct bulk_wait wait = {0};
+    int rc;
+
+    do {
+        rc = db_cursor_open(reader->db, &reader->pin);
+    } while (rc == LSM_BUSY &&
+             bulk_wait_again(handle, reader->db, &wait, 0, LSM_BULK_LOCK_SNAPSHOT));
+    if (rc == LSM_OK) {
+        rc = db_version(reader->db, &reader->snapshot_id, &reader->txn_id, &reader->tree_id);
+    }
+    if (rc != LSM_OK) {
+        (void)bulk_fail(handle, reader->db, rc);
+        db_cursor_close(reader->pin);
+        reader->pin = NULL;
+    } else {
+        reader->references = 1;
+    }
+    return rc;
+}
+
+/* Each idle reader keeps what it knew about an old version. After many at a time, all but a few are closed. */
+static void close_idle_readers(struct handle *database) {
+    struct bulk_connection **link = &database->readers;
+    uint32_t kept = 0;
+
+    while (*link) {
+        struct bulk_connection *reader = *link;
+        bool idle;
+        bulk_lock(reader);
+        idle = reader->references == 0; /* and stays it: see bulk_internal.h */
+        bulk_unlock(reader);
+        if (idle && ++kept > IDLE_READERS_KEPT) {
+            *link = reader->next;
+            close_reader(reader);
+        } else {
+            link = &reader->next;
+        }
+    }
 }
 
 int bulk_reader_acquire(struct handle *handle, struct handle *database,
                         struct bulk_connection **out) {
+    struct bulk_connection newest = {0};
     struct bulk_connection *reader;
     struct bulk_connection *idle = NULL;
-    struct bulk_wait wait = {0};
+    uint32_t idle_count = 0;
+    bool known;
     int rc;
 
     if (!db_is_open(database->main.db)) { /* not yet: a handle lives from lsm_bulk_new on */
         (void)bulk_fail(handle, NULL, LSM_MISUSE);
         return LSM_MISUSE;
     }
+    known = newest_version(&database->main, &newest);
     for (reader = database->readers; reader; reader = reader->next) {
-        if (reader->references == 0) {
-            idle = reader;
-        } else if (reads_newest(database, reader)) {
-            reader->references++;
+        bool is_idle;
+        if (join_reader(reader, known ? &newest : NULL, &is_idle)) {
             *out = reader;
             return LSM_OK;
         }
+        if (is_idle) idle = reader; /* and stays it: see bulk_internal.h */
+        idle_count += is_idle;
     }
     if (idle == NULL) {
         rc = reader_open(database, &idle);
@@ -451,25 +529,32 @@ int bulk_reader_acquire(struct handle *handle, struct handle *database,
             return rc;
         }
     }
-    do {
-        rc = db_cursor_open(idle->db, &idle->pin);
-    } while (rc == LSM_BUSY &&
-             bulk_wait_again(handle, idle->db, &wait, 0, LSM_BULK_LOCK_SNAPSHOT));
-    if (rc == LSM_OK) {
-        rc = db_version(idle->db, &idle->snapshot_id, &idle->txn_id, &idle->tree_id);
-    }
-    if (rc != LSM_OK) {
-        (void)bulk_fail(handle, idle->db, rc);
-        db_cursor_close(idle->pin);
-        idle->pin = NULL;
-        return rc;
-    }
-    idle->references = 1;
-    *out = idle;
-    return LSM_OK;
+    bulk_lock(idle);
+    rc = pin_reader(handle, idle);
+    bulk_unlock(idle);
+    if (rc == LSM_OK) *out = idle;
+    if (idle_count > IDLE_READERS_KEPT) close_idle_readers(database);
+    return rc;
 }
 
-/* The caller has entered the database handle, or is ending a child of it. */
+void bulk_reader_share(struct bulk_connection *reader) {
+    bulk_lock(reader);
+    reader->references++;
+    bulk_unlock(reader);
+}
+
+uint32_t bulk_readers_in_use(struct handle *database) {
+    struct bulk_connection *reader;
+    uint32_t count = 0;
+
+    for (reader = database->readers; reader; reader = reader->next) {
+        bulk_lock(reader);
+        count += reader->references > 0;
+        bulk_unlock(reader);
+    }
+    return count;
+}
+
 void bulk_reader_release(struct bulk_connection *reader) {
     if (--reader->references > 0) return;
     db_cursor_close(reader->pin);
@@ -486,7 +571,9 @@ void bulk_end_child(struct handle *child) {
         if (!child->live) bulk_reader_release(connection);
         bulk_unlock(connection);
     }
+    bulk_task_free(child->task); /* it works on the other two */
     db_backup_free(child->backup);
+    bulk_verify_free(child->verify);
     handle_remove(child);
     handle_free(child);
 }
@@ -510,7 +597,7 @@ uint32_t lsm_bulk_snapshot(uint32_t id) {
     bulk_begin_call(database);
     snapshot = handle_new(HANDLE_SNAPSHOT, database);
     if (snapshot == NULL) {
-        (void)bulk_fail(database, NULL, LSM_NOMEM);
+        (void)bulk_fail_no_handle(database);
     } else if (bulk_reader_acquire(database, database, &snapshot->connection) != LSM_OK) {
         snapshot->connection = NULL;
         bulk_end_child(snapshot);

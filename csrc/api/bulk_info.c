@@ -116,14 +116,6 @@ int32_t lsm_bulk_info(uint32_t id, int32_t verb, uint32_t page_low, uint32_t pag
     return finish(handle, LSM_OK, result);
 }
 
-static uint32_t open_snapshots(const struct handle *database) {
-    const struct bulk_connection *reader;
-    uint32_t count = 0;
-
-    for (reader = database->readers; reader; reader = reader->next) count += reader->references > 0;
-    return count;
-}
-
 static int gather(struct handle *handle, uint64_t *numbers) {
     lsm_db *db = handle->main.db;
     int64_t first = 0;
@@ -164,7 +156,7 @@ static int gather(struct handle *handle, uint64_t *numbers) {
     }
     memory_free(db_env(db), text);
     numbers[7] = braces - levels;
-    numbers[8] = open_snapshots(handle);
+    numbers[8] = bulk_readers_in_use(handle);
     (void)!db_config_integer(db, LSM_CONFIG_PAGE_SIZE, &value);
     numbers[9] = (uint64_t)value;
     value = -1;

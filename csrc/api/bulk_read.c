@@ -3,7 +3,8 @@
 **
 ** FORMAT      get_many: keys in: u32 size, bytes, padding to 4. Answers out: u32 status, u32 value size, value,
 **             padding. Little-endian.
-** COST        a get that stays in memory makes no system call and allocates nothing.
+** COST        a get that stays in memory makes no system call and allocates nothing. get_many waits for memory once
+**             for many keys.
 */
 #include "api/bulk_internal.h"
 #include "format/format_shm.h"
@@ -45,14 +46,15 @@ int32_t bulk_deliver(struct handle *handle, struct slice key, struct slice value
     return LSM_BULK_TOO_SMALL;
 }
 
-/* Run a look-up, waiting out the moments in which no snapshot is to be had. */
+/* Run a look-up, waiting out the moments in which no snapshot is to be had. `index` is that of a key looked ahead
+** for; DB_AHEAD_MAX = none. */
 static int look_up(struct handle *view, struct bulk_connection *connection, struct slice key,
-                   bool *found, struct slice *value) {
+                   uint32_t index, bool *found, struct slice *value) {
     struct bulk_wait wait = {0};
     int rc;
 
     do {
-        rc = db_get(connection->db, key, found, value);
+        rc = db_get_ahead(connection->db, key, index, found, value);
     } while (rc == LSM_BUSY &&
              bulk_wait_again(view, connection->db, &wait, 0, LSM_BULK_LOCK_SNAPSHOT));
     return rc;
@@ -73,7 +75,8 @@ int32_t lsm_bulk_get(uint32_t id, const uint8_t *key, uint32_t key_size, uint8_t
     bulk_begin_call(view);
     connection = bulk_connection_of(view);
     bulk_lock(connection);
-    rc = look_up(view, connection, bulk_slice(key, key_size), &found, &value);
+    rc = look_up(view, connection, bulk_slice(key, key_size), DB_AHEAD_MAX, &found,
+                 &value);
     if (rc != LSM_OK) {
         result = bulk_fail(view, connection->db, rc);
     } else if (!found) {
@@ -103,7 +106,7 @@ int32_t lsm_bulk_has(uint32_t id, const uint8_t *key, uint32_t key_size) {
     bulk_begin_call(view);
     connection = bulk_connection_of(view);
     bulk_lock(connection);
-    rc = look_up(view, connection, bulk_slice(key, key_size), &found, NULL);
+    rc = look_up(view, connection, bulk_slice(key, key_size), DB_AHEAD_MAX, &found, NULL);
     result = rc == LSM_OK ? found : bulk_fail(view, connection->db, rc);
     db_read_end(connection->db);
     bulk_unlock(connection);
@@ -143,12 +146,35 @@ static bool put_answer(struct answers *answers, bool found, struct slice value) 
     return true;
 }
 
+/* The next keys of a frame, DB_AHEAD_MAX at most; *offset moves on. False: malformed. */
+static bool take_keys(const uint8_t *frame, uint32_t frame_size, uint32_t *offset,
+                      struct slice *keys, uint32_t count) {
+    uint32_t at = *offset;
+    uint32_t i;
+
+    for (i = 0; i < count; i++) {
+        uint32_t size, padded;
+        if (frame_size - at < 4) return false;
+        size = get_u32_little(frame + at);
+        at += 4;
+        if (size > frame_size - at) return false;
+        keys[i] = (struct slice){frame + at, size};
+        padded = (size + 3) & ~3u;
+        at = padded > frame_size - at ? frame_size : at + padded;
+    }
+    *offset = at;
+    return true;
+}
+
+/* Keys go in groups: what the look-ups of a group will read is fetched for all of them at once. */
 int32_t lsm_bulk_get_many(uint32_t id, uint32_t flags, uint32_t count, const uint8_t *keys,
                           uint32_t keys_size, uint8_t *out, uint32_t capacity) {
     struct bulk_connection *connection;
     struct answers answers = {.out = out, .capacity = capacity};
+    struct slice group[DB_AHEAD_MAX];
     struct handle *view;
     uint32_t offset = 0;
+    uint32_t done, group_size;
     uint32_t i;
     int32_t result;
     int rc = LSM_OK;
@@ -160,32 +186,27 @@ int32_t lsm_bulk_get_many(uint32_t id, uint32_t flags, uint32_t count, const uin
     answers.handle = view;
     connection = bulk_connection_of(view);
     bulk_lock(connection);
-    for (i = 0; i < count; i++) {
-        struct slice value = {NULL, 0};
-        struct slice key;
-        uint32_t padded;
-        bool found = false;
-
-        if (keys_size - offset < 4) goto malformed;
-        key.size = get_u32_little(keys + offset);
-        offset += 4;
-        if (key.size > keys_size - offset) goto malformed;
-        key.data = keys + offset;
-        padded = (key.size + 3) & ~3u;
-        offset = padded > keys_size - offset ? keys_size : offset + padded;
-        /* The read transaction stays open between the keys: all answers are of one version. */
-        rc = look_up(view, connection, key, &found,
-                     flags & LSM_BULK_KEYS_ONLY ? NULL : &value);
-        if (rc != LSM_OK) goto done;
-        if (!put_answer(&answers, found, value)) {
-            rc = LSM_NOMEM;
+    for (done = 0; done < count; done += group_size) {
+        group_size = count - done < DB_AHEAD_MAX ? count - done : DB_AHEAD_MAX;
+        if (!take_keys(keys, keys_size, &offset, group, group_size)) {
+            result = LSM_BULK_MISUSE;
             goto done;
+        }
+        db_look_ahead(connection->db, group, group_size);
+        for (i = 0; i < group_size; i++) {
+            struct slice value = {NULL, 0};
+            bool found = false;
+            /* The read transaction stays open between the keys: all answers are of one version. */
+            rc = look_up(view, connection, group[i], i, &found,
+                         flags & LSM_BULK_KEYS_ONLY ? NULL : &value);
+            if (rc != LSM_OK) goto done;
+            if (!put_answer(&answers, found, value)) {
+                rc = LSM_NOMEM;
+                goto done;
+            }
         }
     }
     result = answers.spilled ? LSM_BULK_TOO_SMALL : (int32_t)answers.size;
-    goto done;
-malformed:
-    result = LSM_BULK_MISUSE;
 done:
     if (rc != LSM_OK) result = bulk_fail(view, connection->db, rc);
     db_read_end(connection->db);

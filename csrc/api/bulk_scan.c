@@ -3,8 +3,11 @@
 **
 ** FORMAT      a block: u32 record count, u32 1 if the scan has ended, records. A record: u32 key size, u32 value
 **             size, key, value, padding to 4.
-** INVARIANTS  a record is delivered once: the cursor stands on an entry that was not delivered yet exactly when
-**             pending_record is set.
+** INVARIANTS  (I1) a record is delivered once: the cursor stands on an entry that was not delivered yet exactly
+**             when pending_record is set.
+**             (I2) all blocks of a frozen scan are of one version. The first is read in passing, on the view's
+**             own connection; a reader that turns out to be of another version reads it again.
+** COST        a range that ends in its first block: one look-up, no handle, no reader.
 */
 #include "api/bulk_internal.h"
 #include "format/format_shm.h"
@@ -20,12 +23,12 @@ static struct handle *child_open(struct handle *view, enum handle_kind kind) {
     int rc;
 
     if (child == NULL) {
-        (void)bulk_fail(view, NULL, LSM_NOMEM);
+        (void)bulk_fail_no_handle(view);
         return NULL;
     }
     if (view->kind == HANDLE_SNAPSHOT) {
+        bulk_reader_share(view->connection);
         child->connection = view->connection;
-        child->connection->references++;
     } else if (db_depth(view->main.db) > 0) {
         child->connection = &view->main;
         child->live = true;
@@ -76,59 +79,33 @@ static int step(lsm_cursor *cursor, uint32_t flags) {
     return flags & LSM_BULK_REVERSE ? db_cursor_prev(cursor) : db_cursor_next(cursor);
 }
 
-uint32_t lsm_bulk_scan(uint32_t id, uint32_t flags, uint32_t limit, const uint8_t *lower,
-                       uint32_t lower_size, const uint8_t *upper, uint32_t upper_size) {
-    struct handle *view;
-    struct handle *child;
-    uint32_t result = 0;
-
-    if (!bulk_size_ok(lower, lower_size) || !bulk_size_ok(upper, upper_size)) return 0;
-    if (handle_enter(id, HANDLE_VIEW, &view) != LSM_OK) return 0;
-    bulk_begin_call(view);
-    child = child_open(view, HANDLE_SCAN);
-    if (child) {
-        child->scan.flags = flags;
-        child->scan.remaining = limit;
-        if (buffer_assign(&child->scan.lower, bulk_slice(lower, lower_size)) != LSM_OK ||
-            buffer_assign(&child->scan.upper, bulk_slice(upper, upper_size)) != LSM_OK) {
-            (void)bulk_fail(view, NULL, LSM_NOMEM);
-            bulk_end_child(child);
-        } else {
-            result = child->id;
-            handle_leave(child);
-        }
-    }
-    handle_leave(view);
-    return result;
-}
-
 /* Make the cursor stand on the next undelivered record, or end the scan. */
-static int scan_advance(struct handle *handle) {
-    struct bulk_scan *scan = &handle->scan;
-    struct slice lower = buffer_slice(&scan->lower);
-    struct slice upper = buffer_slice(&scan->upper);
+static int scan_advance(struct bulk_scan *scan, lsm_cursor *cursor) {
     struct slice key;
     int rc = LSM_OK;
 
-    if (scan->state == SCAN_ENDED || scan->pending_record) return LSM_OK;
+    if (scan->state == SCAN_ENDED) return LSM_OK;
     if (scan->remaining == 0) {
         scan->state = SCAN_ENDED;
         return LSM_OK;
     }
     if (scan->state == SCAN_NEW) {
-        rc = seek_start(handle->cursor, scan->flags, lower, upper);
-        scan->state = SCAN_RUNNING;
+        rc = seek_start(cursor, scan->flags, scan->lower, scan->upper);
+    } else if (scan->pending_record) {
+        rc = db_cursor_renew(cursor); /* a live scan: the transaction may have deleted it meanwhile */
     } else {
-        rc = step(handle->cursor, scan->flags);
+        rc = step(cursor, scan->flags);
     }
     if (rc != LSM_OK) return rc;
-    if (!db_cursor_valid(handle->cursor)) {
+    scan->state = SCAN_RUNNING;
+    scan->pending_record = false;
+    if (!db_cursor_valid(cursor)) {
         scan->state = SCAN_ENDED;
         return LSM_OK;
     }
-    rc = db_cursor_key(handle->cursor, &key);
+    rc = db_cursor_key(cursor, &key);
     if (rc != LSM_OK) return rc;
-    if (before_end(key, scan->flags, lower, upper)) {
+    if (before_end(key, scan->flags, scan->lower, scan->upper)) {
         scan->pending_record = true;
     } else {
         scan->state = SCAN_ENDED;
@@ -136,81 +113,51 @@ static int scan_advance(struct handle *handle) {
     return LSM_OK;
 }
 
-static int scan_record(struct handle *handle, struct slice *key, struct slice *value) {
-    uint32_t flags = handle->scan.flags;
+static int scan_record(const struct bulk_scan *scan, lsm_cursor *cursor, struct slice *key,
+                       struct slice *value) {
     bool live = true;
     int rc;
 
     *value = (struct slice){NULL, 0};
-    rc = db_cursor_key(handle->cursor, key);
-    if (rc == LSM_OK && !(flags & LSM_BULK_KEYS_ONLY)) {
-        rc = db_cursor_value(handle->cursor, value, &live);
+    rc = db_cursor_key(cursor, key);
+    if (rc == LSM_OK && !(scan->flags & LSM_BULK_KEYS_ONLY)) {
+        rc = db_cursor_value(cursor, value, &live);
     }
-    if (flags & LSM_BULK_VALUES_ONLY) key->size = 0;
+    if (scan->flags & LSM_BULK_VALUES_ONLY) key->size = 0;
     return rc;
 }
 
-/* The first record does not fit: keep a block of it alone. */
-static int32_t keep_large(struct handle *handle, struct slice key, struct slice value) {
-    uint64_t size = BLOCK_HEAD_SIZE + 8 + (((uint64_t)key.size + value.size + 3) & ~3ull);
-    uint8_t *at;
-
-    buffer_reset(&handle->pending);
-    at = buffer_extend(&handle->pending, (size_t)size);
-    if (at == NULL) return bulk_fail(handle, NULL, LSM_NOMEM);
-    put_u32_little(at, 1);
-    put_u32_little(at + 4, 0);
-    bulk_put_record(at + BLOCK_HEAD_SIZE, key, value);
-    handle->pending_consumes = true;
-    return LSM_BULK_TOO_SMALL;
-}
-
-static int32_t scan_fill(struct handle *handle, uint8_t *out, uint32_t capacity) {
-    struct bulk_scan *scan = &handle->scan;
-    uint32_t used = BLOCK_HEAD_SIZE;
+/* The records that fit, as a block of *used bytes. A first record that does not fit is left pending. */
+static int scan_fill(struct bulk_scan *scan, lsm_cursor *cursor, uint8_t *out, uint32_t capacity,
+                     uint32_t *used) {
     uint32_t count = 0;
     int rc;
 
+    *used = BLOCK_HEAD_SIZE;
     for (;;) {
         struct slice key;
         struct slice value;
         uint64_t size;
 
-        rc = scan_advance(handle);
-        if (rc != LSM_OK) return bulk_fail(handle, handle->connection->db, rc);
+        rc = scan_advance(scan, cursor);
+        if (rc != LSM_OK) return rc;
         if (scan->state == SCAN_ENDED) break;
-        rc = scan_record(handle, &key, &value);
-        if (rc != LSM_OK) return bulk_fail(handle, handle->connection->db, rc);
+        rc = scan_record(scan, cursor, &key, &value);
+        if (rc != LSM_OK) return rc;
         size = 8 + (((uint64_t)key.size + value.size + 3) & ~3ull);
-        if (size > capacity - used) {
-            if (count == 0) return keep_large(handle, key, value);
-            break;
-        }
-        bulk_put_record(out + used, key, value);
-        used += (uint32_t)size;
+        if (size > capacity - *used) break;
+        bulk_put_record(out + *used, key, value);
+        *used += (uint32_t)size;
         count++;
         scan->pending_record = false;
         if (scan->remaining != UINT32_MAX) scan->remaining--;
     }
     put_u32_little(out, count);
     put_u32_little(out + 4, scan->state == SCAN_ENDED);
-    return (int32_t)used;
+    return LSM_OK;
 }
 
-int32_t lsm_bulk_scan_next(uint32_t id, uint8_t *out, uint32_t capacity) {
-    struct handle *handle;
-    int32_t result;
-
-    if (capacity < BLOCK_HEAD_SIZE || capacity > 0x7fffffffu) return LSM_BULK_MISUSE;
-    result = handle_enter(id, HANDLE_SCAN, &handle);
-    if (result != LSM_OK) return result;
-    bulk_begin_call(handle);
-    bulk_lock(handle->connection);
-    result = scan_fill(handle, out, capacity);
-    bulk_unlock(handle->connection);
-    handle_leave(handle);
-    return result;
-}
+/* -------------------------------------------------------------------------------- starting a scan -- */
 
 /* Open a cursor for one call: on the newest content, waiting out the moments without a free slot. */
 static int passing_cursor(struct handle *view, struct bulk_connection *connection,
@@ -224,6 +171,185 @@ static int passing_cursor(struct handle *view, struct bulk_connection *connectio
              bulk_wait_again(view, connection->db, &wait, 0, LSM_BULK_LOCK_SNAPSHOT));
     return rc;
 }
+
+/* Which version a connection reads. */
+struct version {
+    int64_t snapshot_id;
+    uint32_t txn_id;
+    uint32_t tree_id;
+};
+
+static int version_of(struct bulk_connection *connection, struct version *out) {
+    return db_version(connection->db, &out->snapshot_id, &out->txn_id, &out->tree_id);
+}
+
+/* Bounds of its own instead of the caller's. */
+static int scan_own(struct bulk_scan *scan, struct slice lower, struct slice upper) {
+    buffer_append_slice(&scan->bounds, lower);
+    buffer_append_slice(&scan->bounds, upper);
+    if (scan->bounds.rc != LSM_OK) return scan->bounds.rc;
+    scan->lower = bulk_slice(scan->bounds.data, lower.size);
+    scan->upper = bulk_slice(upper.size ? scan->bounds.data + lower.size : NULL, upper.size);
+    return LSM_OK;
+}
+
+/* The same scan without what has been delivered, for another cursor. */
+static int scan_rest(struct bulk_scan *scan, lsm_cursor *cursor) {
+    struct slice lower = scan->lower;
+    struct slice upper = scan->upper;
+    int rc = LSM_OK;
+
+    if (scan->pending_record && (scan->flags & LSM_BULK_REVERSE)) {
+        rc = db_cursor_key(cursor, &upper);
+        scan->flags |= LSM_BULK_HAS_UPPER | LSM_BULK_UPPER_INCLUSIVE;
+    } else if (scan->pending_record) {
+        rc = db_cursor_key(cursor, &lower);
+        scan->flags |= LSM_BULK_HAS_LOWER | LSM_BULK_LOWER_INCLUSIVE;
+    }
+    scan->pending_record = false;
+    scan->state = SCAN_NEW;
+    return rc == LSM_OK ? scan_own(scan, lower, upper) : rc;
+}
+
+/* What one call can do without a handle: the first block, through a cursor of the connection's. */
+static int scan_in_passing(struct handle *view, struct bulk_connection *connection,
+                           struct bulk_scan *scan, struct version *version, uint8_t *out,
+                           uint32_t capacity) {
+    lsm_cursor *cursor = NULL;
+    uint32_t used;
+    int rc;
+
+    bulk_lock(connection);
+    rc = passing_cursor(view, connection, &cursor);
+    if (rc == LSM_OK) rc = scan_fill(scan, cursor, out, capacity, &used);
+    if (rc == LSM_OK && scan->state != SCAN_ENDED) {
+        rc = version_of(connection, version);
+        if (rc == LSM_OK) rc = scan_rest(scan, cursor);
+    }
+    if (rc != LSM_OK) (void)bulk_fail(view, connection->db, rc);
+    db_cursor_close(cursor);
+    bulk_unlock(connection);
+    return rc;
+}
+
+/* The child reads a version that may be younger than that of the block: then the block is read anew. */
+static int scan_again(struct handle *child, const struct bulk_scan *first,
+                      const struct version *version, uint8_t *out, uint32_t capacity) {
+    struct version now;
+    uint32_t used;
+    int rc;
+
+    bulk_lock(child->connection);
+    rc = version_of(child->connection, &now);
+    if (rc == LSM_OK && (now.snapshot_id != version->snapshot_id || now.txn_id != version->txn_id ||
+                         now.tree_id != version->tree_id)) {
+        buffer_reset(&child->scan.bounds);
+        child->scan.flags = first->flags;
+        child->scan.remaining = first->remaining;
+        rc = scan_own(&child->scan, first->lower, first->upper);
+        if (rc == LSM_OK) rc = scan_fill(&child->scan, child->cursor, out, capacity, &used);
+    }
+    bulk_unlock(child->connection);
+    return rc;
+}
+
+/* Most ranges are short: they end in the first block, and need no handle and no reader connection. */
+static uint32_t scan_start(struct handle *view, const struct bulk_scan *first, uint8_t *out,
+                           uint32_t capacity) {
+    struct bulk_connection *connection = bulk_connection_of(view);
+    struct bulk_scan scan = *first;
+    struct version version = {0};
+    struct handle *child = NULL;
+    uint32_t result = 0;
+    int rc;
+
+    buffer_init(&scan.bounds, lsm_default_env());
+    rc = capacity > 0 ? scan_in_passing(view, connection, &scan, &version, out, capacity)
+                      : scan_own(&scan, first->lower, first->upper);
+    if (rc == LSM_OK && scan.state == SCAN_ENDED) result = LSM_BULK_SCAN_ENDED;
+    if (rc != LSM_OK || result != 0) goto done;
+    child = child_open(view, HANDLE_SCAN);
+    if (child == NULL) goto done;
+    child->scan = scan;
+    buffer_init(&scan.bounds, lsm_default_env()); /* it is the child's now */
+    if (capacity > 0 && child->connection != connection) {
+        rc = scan_again(child, first, &version, out, capacity);
+    }
+    if (rc != LSM_OK) {
+        (void)bulk_fail(view, child->connection->db, rc);
+        bulk_end_child(child);
+    } else {
+        result = child->id;
+        handle_leave(child);
+    }
+done:
+    buffer_release(&scan.bounds);
+    return result;
+}
+
+uint32_t lsm_bulk_scan(uint32_t id, uint32_t flags, uint32_t limit, const uint8_t *lower,
+                       uint32_t lower_size, const uint8_t *upper, uint32_t upper_size, uint8_t *out,
+                       uint32_t capacity) {
+    struct bulk_scan scan = {.flags = flags, .remaining = limit};
+    struct handle *view;
+    uint32_t result;
+
+    if (!bulk_size_ok(lower, lower_size) || !bulk_size_ok(upper, upper_size)) return 0;
+    if ((capacity > 0 && capacity < BLOCK_HEAD_SIZE) || capacity > 0x7fffffffu) return 0;
+    if (handle_enter(id, HANDLE_VIEW, &view) != LSM_OK) return 0;
+    bulk_begin_call(view);
+    scan.lower = bulk_slice(lower, lower_size);
+    scan.upper = bulk_slice(upper, upper_size);
+    result = scan_start(view, &scan, out, capacity);
+    handle_leave(view);
+    return result;
+}
+
+/* The first record does not fit: keep a block of it alone. */
+static int32_t keep_large(struct handle *handle) {
+    struct slice key;
+    struct slice value;
+    uint64_t size;
+    uint8_t *at;
+    int rc = scan_record(&handle->scan, handle->cursor, &key, &value);
+
+    if (rc != LSM_OK) return bulk_fail(handle, handle->connection->db, rc);
+    size = BLOCK_HEAD_SIZE + 8 + (((uint64_t)key.size + value.size + 3) & ~3ull);
+    buffer_reset(&handle->pending);
+    at = buffer_extend(&handle->pending, (size_t)size);
+    if (at == NULL) return bulk_fail(handle, NULL, LSM_NOMEM);
+    put_u32_little(at, 1);
+    put_u32_little(at + 4, 0);
+    bulk_put_record(at + BLOCK_HEAD_SIZE, key, value);
+    handle->pending_consumes = true;
+    return LSM_BULK_TOO_SMALL;
+}
+
+int32_t lsm_bulk_scan_next(uint32_t id, uint8_t *out, uint32_t capacity) {
+    struct handle *handle;
+    uint32_t used;
+    int32_t result;
+    int rc;
+
+    if (capacity < BLOCK_HEAD_SIZE || capacity > 0x7fffffffu) return LSM_BULK_MISUSE;
+    result = handle_enter(id, HANDLE_SCAN, &handle);
+    if (result != LSM_OK) return result;
+    bulk_begin_call(handle);
+    bulk_lock(handle->connection);
+    rc = scan_fill(&handle->scan, handle->cursor, out, capacity, &used);
+    if (rc != LSM_OK) {
+        result = bulk_fail(handle, handle->connection->db, rc);
+    } else if (used == BLOCK_HEAD_SIZE && handle->scan.pending_record) {
+        result = keep_large(handle);
+    } else {
+        result = (int32_t)used;
+    }
+    bulk_unlock(handle->connection);
+    handle_leave(handle);
+    return result;
+}
+
+/* ------------------------------------------------------------------------------------- counting -- */
 
 int32_t lsm_bulk_count(uint32_t id, uint32_t flags, const uint8_t *lower, uint32_t lower_size,
                        const uint8_t *upper, uint32_t upper_size, uint8_t *out,
@@ -341,6 +467,16 @@ static int32_t arrive(struct handle *handle, enum cursor_place otherwise, uint8_
     return deliver_entry(handle, handle->connection, handle->cursor, out, capacity);
 }
 
+/* Where a seek leads that finds nothing: there is no key on that side of the one given. */
+static enum cursor_place place_without_entry(uint32_t mode) {
+    switch (mode) {
+        case LSM_BULK_SEEK_EQ: return CURSOR_NOWHERE;
+        case LSM_BULK_SEEK_GE:
+        case LSM_BULK_SEEK_GT: return CURSOR_AFTER_LAST;
+        default: return CURSOR_BEFORE_FIRST;
+    }
+}
+
 int32_t lsm_bulk_cursor_seek(uint32_t id, uint32_t mode, const uint8_t *key, uint32_t key_size,
                              uint8_t *out, uint32_t capacity) {
     struct handle *handle;
@@ -353,8 +489,12 @@ int32_t lsm_bulk_cursor_seek(uint32_t id, uint32_t mode, const uint8_t *key, uin
     bulk_begin_call(handle);
     bulk_lock(handle->connection);
     rc = seek_by_mode(handle->cursor, mode, bulk_slice(key, key_size));
-    result = rc == LSM_OK ? arrive(handle, CURSOR_NOWHERE, out, capacity)
-                          : bulk_fail(handle, handle->connection->db, rc);
+    if (rc == LSM_OK) {
+        result = arrive(handle, place_without_entry(mode), out, capacity);
+    } else {
+        handle->place = CURSOR_ON_ENTRY; /* of the cursor of db, which knows better: see move */
+        result = bulk_fail(handle, handle->connection->db, rc);
+    }
     bulk_unlock(handle->connection);
     handle_leave(handle);
     return result;
@@ -371,7 +511,7 @@ static int move(struct handle *handle, uint32_t movement) {
     if (movement == LSM_BULK_LAST) return db_cursor_last(cursor);
     if (handle->place == CURSOR_ON_ENTRY) {
         rc = movement == LSM_BULK_NEXT ? db_cursor_next(cursor) : db_cursor_prev(cursor);
-        if (rc != LSM_MISUSE) return rc;
+        if (rc != LSM_MISUSE || !db_cursor_valid(cursor)) return rc; /* not valid: an error has lost it */
         rc = db_cursor_key(cursor, &key);
         if (rc != LSM_OK) return rc;
         buffer_init(&copy, lsm_default_env());

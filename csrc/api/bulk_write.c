@@ -315,16 +315,19 @@ int32_t lsm_bulk_begin(uint32_t id, int32_t level) {
 
 static int32_t end_transaction(uint32_t id, int32_t level, int (*end)(lsm_db *, int)) {
     struct handle *handle;
-    int32_t result = enter(id, &handle);
+    int32_t result = handle_enter(id, HANDLE_DATABASE, &handle);
     uint32_t depth;
     uint32_t target;
     int rc;
 
     if (result != LSM_OK) return result;
-    /* Live scans and cursors end with their level, before it does. */
+    bulk_begin_call(handle);
+    /* Live scans and cursors end with their level, before it does. The connection is not held meanwhile: a call in
+    ** flight on one of them may wait for it. Levels change only where the handle is entered. */
     depth = db_depth(handle->main.db);
     target = level >= 0 ? (uint32_t)level : depth > 0 ? depth - 1 : 0;
     if (target < depth) bulk_end_levels(handle, target);
+    bulk_lock(&handle->main);
     rc = end(handle->main.db, level);
     result = rc == LSM_OK ? (int32_t)db_depth(handle->main.db)
                           : bulk_fail(handle, handle->main.db, rc);

@@ -123,8 +123,7 @@ struct handle *handle_new(enum handle_kind kind, struct handle *parent) {
         if (owner == NULL) goto fail;
     }
     buffer_init(&handle->pending, env);
-    buffer_init(&handle->scan.lower, env);
-    buffer_init(&handle->scan.upper, env);
+    buffer_init(&handle->scan.bounds, env);
     handle->kind = kind;
     handle->in_use = true;
     handle->parent = parent;
@@ -159,7 +158,9 @@ int32_t handle_enter(uint32_t id, unsigned kinds, struct handle **out) {
     os_static_enter(TABLE_MUTEX);
     if (index < table_used && table[index].generation == id >> 16) handle = table[index].handle;
     if (handle && (handle->kind & kinds)) {
-        if (handle->in_use) {
+        if (handle->ending) {
+            result = LSM_BULK_CLOSED;
+        } else if (handle->in_use) {
             result = LSM_BULK_IN_USE;
         } else {
             handle->in_use = true;
@@ -189,6 +190,15 @@ static void unlink_owned(struct handle *handle) {
     }
 }
 
+bool handle_table_is_full(void) {
+    bool full;
+
+    os_static_enter(TABLE_MUTEX);
+    full = table_used == SLOTS && free_first == 0;
+    os_static_leave(TABLE_MUTEX);
+    return full;
+}
+
 /* A child of `database` that nobody is inside, entered; NULL: none left, or (*busy) all in use. */
 struct handle *handle_enter_child(struct handle *database, uint32_t above_level, bool live_only,
                                   bool *busy) {
@@ -198,6 +208,7 @@ struct handle *handle_enter_child(struct handle *database, uint32_t above_level,
     os_static_enter(TABLE_MUTEX);
     for (child = database->children; child; child = child->next_child) {
         if (live_only && !(child->live && child->level > above_level)) continue;
+        child->ending = true; /* who comes back for one call after the other could keep it for ever */
         if (child->in_use) {
             *busy = true;
             continue;
@@ -229,8 +240,7 @@ void handle_remove(struct handle *handle) {
 
 void handle_free(struct handle *handle) {
     buffer_release(&handle->pending);
-    buffer_release(&handle->scan.lower);
-    buffer_release(&handle->scan.upper);
+    buffer_release(&handle->scan.bounds);
     memory_free(lsm_default_env(), handle);
 }
 

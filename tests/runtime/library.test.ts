@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { pathToFileURL } from "node:url";
+import { ABI } from "../../ffi/frames.ts";
 import { findLibrary } from "../../ffi/library.ts";
 import type { Native } from "../../ffi/native.ts";
 import type { Runtime } from "../../ffi/runtime.ts";
@@ -33,7 +34,7 @@ function fake(files: Record<string, number>, changes: Partial<Runtime> = {}) {
 }
 
 test("the option is the only file tried", () => {
-  const { runtime, opened } = fake({ "/a.so": 1 }, { environment: () => "/b.so" });
+  const { runtime, opened } = fake({ "/a.so": ABI }, { environment: () => "/b.so" });
   assert.equal(findLibrary(runtime, "/a.so").path, "/a.so");
   const error = failure("LSM_LIBRARY", () => findLibrary(runtime, "/c.so"));
   assert.deepEqual(opened, ["/a.so", "/c.so"]);
@@ -41,7 +42,7 @@ test("the option is the only file tried", () => {
 });
 
 test("a URL is taken for the option", () => {
-  const { runtime } = fake({ "/a b.so": 1 });
+  const { runtime } = fake({ "/a b.so": ABI });
   assert.equal(findLibrary(runtime, pathToFileURL("/a b.so")).path, "/a b.so");
 });
 
@@ -52,14 +53,14 @@ test("the variable is the only file tried without the option", () => {
 });
 
 test("the development tree comes before the package", () => {
-  const { runtime, opened } = fake({ "/package.so": 1 }, { packaged: () => "/package.so" });
+  const { runtime, opened } = fake({ "/package.so": ABI }, { packaged: () => "/package.so" });
   assert.equal(findLibrary(runtime, undefined).path, "/package.so");
   assert.equal(opened.length, 2);
   assert.match(opened[0] ?? "", /zig-out.lib.\w+-\w+(-gnu)?.(liblsm\.so|liblsm\.dylib|lsm\.dll)$/);
 });
 
 test("a tree that would ask for permission comes after the package", () => {
-  const { runtime, opened } = fake({ "/package.so": 1 }, {
+  const { runtime, opened } = fake({ "/package.so": ABI }, {
     packaged: () => "/package.so",
     mayLoad: () => false,
   });
@@ -70,7 +71,7 @@ test("a tree that would ask for permission comes after the package", () => {
 test("a library of another interface is not used", () => {
   const { runtime } = fake({ "/old.so": 999 });
   const error = failure("LSM_LIBRARY", () => findLibrary(runtime, "/old.so"));
-  assert.match(error.message, /has interface 999, this package needs 1/);
+  assert.match(error.message, new RegExp(`has interface 999, this package needs ${ABI}`));
 });
 
 test("every attempt is named, and the permission to add", () => {

@@ -1,6 +1,7 @@
 // Flush, work, checkpoint, optimize, figures and structure.
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { ABI } from "../../ffi/frames.ts";
 import { version } from "../../mod.ts";
 import { parseStructure } from "../../src/maintenance.ts";
 import { filled, opened, place } from "./support.ts";
@@ -116,6 +117,6 @@ test("the user version is a number of 32 bits, shared by connections", () => {
 
 test("version tells what is in use", () => {
   assert.match(version.binding, /^\d+\.\d+\.\d+$/);
-  assert.equal(version.abi, 1);
+  assert.equal(version.abi, ABI);
   assert.match(version.library, /lsm/);
 });

@@ -1,51 +1,132 @@
-/** The README's example is examples/quickstart.ts, and what its comments promise is what it prints. */
+// The README's examples are programs that print what their comments promise, with the permissions it names.
 import assert from "node:assert/strict";
-import { spawnSync } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { test } from "node:test";
-import { fileURLToPath } from "node:url";
+import { fileURLToPath, pathToFileURL } from "node:url";
+import { Lsm, version } from "../../mod.ts";
+import { isDeno, libraryPermission, runProgram } from "./program.ts";
+import { place } from "./support.ts";
+import type { Place } from "./support.ts";
 
 const ROOT = join(dirname(fileURLToPath(import.meta.url)), "..", "..");
-const QUICKSTART = join(ROOT, "examples", "quickstart.ts");
+const README = readFileSync(join(ROOT, "README.md"), "utf8");
+const EXAMPLES = [...README.matchAll(/```ts\n([\s\S]*?)```/g)].map(([, source]) => source ?? "");
+
+/** Writes a program into the folder of a test. */
+function written(at: Place, source: string): string {
+  const file = at.file("program.ts");
+  const door = pathToFileURL(join(ROOT, "mod.ts")).href;
+  writeFileSync(file, source.replaceAll(/"(@lsmdb\/lsm|\.\/lsm\/mod\.ts)"/g, JSON.stringify(door)));
+  return file;
+}
+
+/** What the comments behind `console.log(...)` say that is printed. */
+function promised(source: string): string[] {
+  return [...source.matchAll(/console\.log\(.*\); \/\/ (.*)/g)].flatMap(([line, text = ""]) =>
+    line.includes("${key}") ? text.split(", ") : [text]
+  );
+}
 
 test("the README's first example is the quickstart", () => {
-  const readme = /```ts\n([^`]*(?:`[^`]+`[^`]*)*?)```/.exec(
-    readFileSync(join(ROOT, "README.md"), "utf8"),
-  );
-  const source = readFileSync(QUICKSTART, "utf8");
-  const body = source.slice(source.indexOf("import { Lsm }")).replace(
-    '"../mod.ts"',
-    '"@lsmdb/lsm"',
-  );
-  assert.equal((readme?.[1] ?? "").trim(), body.trim());
+  const source = readFileSync(join(ROOT, "examples", "quickstart.ts"), "utf8");
+  const body = source.slice(source.indexOf("import { Lsm }"))
+    .replace('"../mod.ts"', '"@lsmdb/lsm"');
+  assert.equal(EXAMPLES[0]?.trim(), body.trim());
 });
 
-test("the quickstart prints what its comments say", () => {
-  const folder = mkdtempSync(join(tmpdir(), "lsm-quickstart-"));
-  try {
-    const args = "Bun" in globalThis ? ["run", QUICKSTART] : [
-      "run",
-      "--no-check",
-      "--no-prompt",
-      `--allow-ffi=${join(ROOT, "zig-out", "lib")}`,
-      QUICKSTART,
-    ];
-    const result = spawnSync(process.execPath, args, {
-      cwd: folder,
-      encoding: "utf8",
-      env: { ...process.env, NO_COLOR: "1" },
-    });
-    assert.equal(result.status, 0, result.stderr);
-    assert.deepEqual(result.stdout.trim().split("\n"), [
-      "red",
-      '[ "fruit:lemon", "yellow" ]',
-      "fruit:lemon is yellow",
-      "fruit:apple is red",
-      "false 3",
-    ]);
-  } finally {
-    rmSync(folder, { recursive: true, force: true });
+test("the README's examples print what they say, with the one permission", () => {
+  assert.ok(EXAMPLES.length >= 2);
+  for (const source of EXAMPLES) {
+    using at = place();
+    const { status, output, errors } = runProgram(at, written(at, source));
+    assert.equal(status, 0, errors);
+    assert.deepEqual(output.trim().split("\n"), promised(source));
   }
+});
+
+test("the README's copy is a database", async () => {
+  const source = EXAMPLES.find((example) => example.includes(".backup("));
+  assert.ok(source !== undefined);
+  using at = place();
+  runProgram(at, written(at, source));
+  const [, name = ""] = /\.backup\("([^"]+)"/.exec(source) ?? [];
+  assert.ok((await Lsm.verify(at.file(name))).ok);
+});
+
+/** What a program may do: the states of all permissions but that for one path. */
+const PROBE = `
+const names = ["read", "write", "net", "env", "run", "sys", "ffi"];
+const states = names.map((name) => Deno.permissions.querySync({ name }).state);
+const library = { name: "ffi", path: Deno.args[0] ?? ${JSON.stringify(version.library)} };
+console.log(...states, Deno.permissions.querySync(library).state);
+try {
+  Deno.readTextFileSync(import.meta.filename);
+} catch (error) {
+  console.log(error.name);
+}
+`;
+
+test(
+  "a program started here has the permission it was given, and no other",
+  { skip: !isDeno },
+  () => {
+    using at = place();
+    const file = written(at, PROBE);
+    const nothing = "prompt ".repeat(7).trim();
+    const given = runProgram(at, file, [libraryPermission]);
+    assert.deepEqual(given.output.trim().split("\n"), [`${nothing} granted`, "NotCapable"]);
+    const none = runProgram(at, file, []);
+    assert.deepEqual(none.output.trim().split("\n"), [`${nothing} prompt`, "NotCapable"]);
+  },
+);
+
+test("every example fails without the permission, and says which", { skip: !isDeno }, () => {
+  for (const source of EXAMPLES) {
+    using at = place();
+    const { status, output, errors } = runProgram(at, written(at, source), []);
+    assert.notEqual(status, 0);
+    assert.equal(output, "");
+    assert.match(errors, /LSM_LIBRARY/);
+    assert.match(errors, /NotCapable: Requires ffi access/);
+    assert.ok(errors.includes(`Run with ${libraryPermission}`), errors);
+  }
+});
+
+test("a permission for another folder is not enough", { skip: !isDeno }, () => {
+  using at = place();
+  const file = written(at, EXAMPLES[0] ?? "");
+  const { status, errors } = runProgram(at, file, [`--allow-ffi=${at.folder}`]);
+  assert.notEqual(status, 0);
+  assert.match(errors, /Requires ffi access/);
+});
+
+test("the variable counts only with the permission to read it", { skip: !isDeno }, () => {
+  using at = place();
+  const file = written(at, EXAMPLES[0] ?? "");
+  const variables = { LSM_LIBRARY: at.file("no-such-library.so") };
+  const ignored = runProgram(at, file, [libraryPermission], variables);
+  assert.equal(ignored.status, 0, ignored.errors);
+  const permissions = [libraryPermission, `--allow-ffi=${at.folder}`, "--allow-env=LSM_LIBRARY"];
+  const read = runProgram(at, file, permissions, variables);
+  assert.notEqual(read.status, 0);
+  assert.match(read.errors, /LSM_LIBRARY: ".*no-such-library\.so"/);
+});
+
+test("removing a database takes the permission to write", { skip: !isDeno }, () => {
+  using at = place();
+  const file = written(at, 'import { Lsm } from "@lsmdb/lsm"; Lsm.destroy("a.ldb");');
+  writeFileSync(at.file("a.ldb"), "");
+  assert.match(runProgram(at, file, []).errors, /NotCapable: Requires write access/);
+  const permitted = runProgram(at, file, [`--allow-write=${at.folder}`]);
+  assert.equal(permitted.status, 0, permitted.errors);
+});
+
+test("the command of the README for a program of one's own works", { skip: !isDeno }, () => {
+  const [, flags = ""] = /^deno run (.*) my_program\.ts/m.exec(README) ?? [];
+  assert.equal(flags, "--allow-ffi=lsm/zig-out/lib");
+  using at = place();
+  const file = written(at, EXAMPLES[0] ?? "");
+  const { status, errors } = runProgram(at, file, [flags.replace("lsm/", `${ROOT}/`)]);
+  assert.equal(status, 0, errors);
 });

@@ -75,3 +75,15 @@ export function failure(code: LsmErrorCode, fn: () => unknown): LsmError {
   }
   assert.fail(`expected an error with code ${code}`);
 }
+
+/** Waits for a promise, which must be rejected with an `LsmError` of this code, and gives the error. */
+export async function rejection(code: LsmErrorCode, promise: Promise<unknown>): Promise<LsmError> {
+  try {
+    await promise;
+  } catch (error) {
+    if (!(error instanceof LsmError)) throw error;
+    assert.equal(error.code, code, error.message);
+    return error;
+  }
+  assert.fail(`expected an error with code ${code}`);
+}

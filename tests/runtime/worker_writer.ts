@@ -10,7 +10,8 @@ import { Lsm } from "../../mod.ts";
 export type Job =
   | { readonly do: "write"; readonly path: string; readonly keys: readonly string[] }
   | { readonly do: "incr"; readonly path: string; readonly times: number }
-  | { readonly do: "hold"; readonly path: string };
+  | { readonly do: "hold"; readonly path: string }
+  | { readonly do: "backup"; readonly path: string; readonly to: string };
 
 parentPort?.on("message", (job: Job) => {
   switch (job.do) {
@@ -28,6 +29,10 @@ parentPort?.on("message", (job: Job) => {
       const db = new Lsm(job.path);
       db.begin();
       db.set("held", "by the worker");
+      break;
+    }
+    case "backup": { // the same: what it began goes on in a thread of the engine's
+      void new Lsm(job.path).backup(job.to);
       break;
     }
   }

@@ -1,8 +1,10 @@
 // Threads: each worker opens the file for itself; one that is terminated leaves no lock behind.
 import assert from "node:assert/strict";
+import { existsSync, writeFileSync } from "node:fs";
 import { test } from "node:test";
 import { Worker } from "node:worker_threads";
 import { Lsm, LsmBusyError } from "../../mod.ts";
+import { runProgram } from "./program.ts";
 import { place } from "./support.ts";
 import type { Job } from "./worker_writer.ts";
 
@@ -44,6 +46,7 @@ test("incr loses no step between threads", async () => {
   assert.equal(db.incr("n", 0), 200);
 });
 
+// DF-35
 test("a lock held by another thread is waited for, and named", async () => {
   using at = place();
   using db = new Lsm(at.file(), { busyTimeout: 200 });
@@ -73,4 +76,47 @@ test("a worker terminated inside a transaction leaves no lock and no change", as
   db.set("key", "value");
   assert.equal(db.get("held"), undefined);
   assert.equal(db.count(), 1);
+});
+
+/** A copy whose maker is gone was deleted, or was complete already. */
+async function expectNoHalf(path: string): Promise<void> {
+  if (existsSync(path)) assert.deepEqual((await Lsm.verify(path)).problems, []);
+}
+
+test("a worker terminated in the middle of a backup leaves no half of a copy", async () => {
+  using at = place();
+  using db = new Lsm(at.file());
+  db.setMany(Array.from({ length: 40_000 }, (_, i) => [`k${i}`, "x".repeat(1000)] as const));
+  const { worker, done } = start({ do: "backup", path: at.file(), to: at.file("copy.ldb") });
+  await done;
+  await worker.terminate();
+  await expectNoHalf(at.file("copy.ldb"));
+  db.set("key", "value");
+  await db.backup(at.file("copy.ldb"), { overwrite: true });
+  assert.ok((await Lsm.verify(at.file("copy.ldb"))).ok);
+});
+
+test("a process that exits in the middle of a backup and a verification ends well", async () => {
+  using at = place();
+  const door = new URL("../../mod.ts", import.meta.url).href;
+  writeFileSync(
+    at.file("program.ts"),
+    `
+    import process from "node:process";
+    import { Lsm } from ${JSON.stringify(door)};
+    const db = new Lsm("test.ldb");
+    db.setMany(Array.from({ length: 40_000 }, (_, i) => ["k" + i, "x".repeat(1000)]));
+    db.flush();
+    db.verify();
+    db.backup("copy.ldb");
+    setTimeout(() => process.exit(7), 5);
+    `,
+  );
+  const { status, errors } = runProgram(at, at.file("program.ts"));
+  assert.equal(errors, "");
+  assert.equal(status, 7);
+  await expectNoHalf(at.file("copy.ldb"));
+  assert.ok((await Lsm.verify(at.file())).ok);
+  using db = new Lsm(at.file());
+  assert.equal(db.count(), 40_000);
 });

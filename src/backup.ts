@@ -1,0 +1,55 @@
+/**
+ * Copies of a database that is in use.
+ *
+ * @module
+ */
+import { BACKUP } from "../ffi/frames.ts";
+import type { Handle } from "../ffi/native.ts";
+import type { Connection } from "./connection.ts";
+import { enterScratch, leaveScratch } from "./memory.ts";
+import { describe } from "./packed.ts";
+import { toPath } from "./path.ts";
+import { checkProgressOptions, finishTask } from "./task.ts";
+import type { ProgressOptions } from "./task.ts";
+
+/** Options of `db.backup()`. */
+export interface BackupOptions extends ProgressOptions {
+  /** Replace a file that is there: it is deleted when the copy begins. Default false. */
+  overwrite?: boolean | undefined;
+}
+
+/** Copies what is committed now into a file of its own. */
+export async function backUp(
+  connection: Connection,
+  target: string | URL,
+  options: BackupOptions,
+): Promise<void> {
+  const to = toPath(target);
+  checkProgressOptions(options, ["overwrite"]);
+  const { overwrite = false } = options;
+  if (typeof overwrite !== "boolean") {
+    throw new TypeError(`Option overwrite must be a boolean, not ${describe(overwrite)}`);
+  }
+  const handle = begin(connection, to, overwrite);
+  try {
+    await finishTask(connection, handle, { op: "backup", to }, options);
+  } finally {
+    connection.native.end(handle); // deletes a copy that is not complete
+  }
+}
+
+function begin(connection: Connection, to: string, overwrite: boolean): Handle {
+  const parent = connection.use("backup");
+  const scratch = enterScratch();
+  try {
+    const { key } = scratch;
+    key.reserve(0, to.length * 3);
+    const size = key.text.write(to, 0, "utf8");
+    const flags = overwrite ? BACKUP.OVERWRITE : 0;
+    const handle = connection.native.backup(parent, key.bytes, size, flags);
+    if (handle === 0) throw connection.failedToMake("backup", parent, to);
+    return handle;
+  } finally {
+    leaveScratch(scratch);
+  }
+}
