@@ -11,6 +11,10 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+/* What engines with such options get for looking up: our budget of fences and filters, and a usual filter. */
+#define LOOK_UP_BYTES ((size_t)64 << 20)
+#define FILTER_BITS 10
+
 struct bytes {
     const void *data;
     size_t size;
@@ -22,7 +26,9 @@ struct bench_options {
     bool defaults;        /* leave every option at the engine's own default */
     bool synced;          /* a commit returns when it is durable */
     int autoflush_kb;     /* size of the tree in memory, where there is such a thing */
+    int budget_kb;        /* for what our engine keeps about its runs; 0 = leave it */
     int mmap;
+    bool background;      /* a thread does the work, where our engine is measured */
     int processes;        /* 1: other processes may open the database, too */
 };
 
@@ -37,6 +43,7 @@ struct backend {
     void (*put)(struct bytes key, struct bytes value);
     void (*commit)(void);
     void (*put_single)(struct bytes key, struct bytes value);
+    void (*merge_all)(void); /* all runs to one, and their space free again; NULL: has no such thing */
 
     /* Reading one version. `get` and the cursor need read_begin; slices are valid until the next call. */
     void (*read_begin)(void);

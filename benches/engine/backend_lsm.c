@@ -9,6 +9,7 @@
 
 #include "backend.h"
 #include "lsm.h"
+#include "lsm_bulk.h"
 
 static struct {
     int (*new_)(lsm_env *, lsm_db **);
@@ -18,6 +19,9 @@ static struct {
     int (*insert)(lsm_db *, const void *, int, const void *, int);
     int (*begin)(lsm_db *, int);
     int (*commit)(lsm_db *, int);
+    int (*flush)(lsm_db *);
+    int (*work)(lsm_db *, int, int, int *);
+    int (*checkpoint)(lsm_db *, int *);
     int (*csr_open)(lsm_db *, lsm_cursor **);
     int (*csr_close)(lsm_cursor *);
     int (*csr_seek)(lsm_cursor *, const void *, int, int);
@@ -57,6 +61,9 @@ static void load_library(const char *path) {
     load(library, "lsm_insert", &lsm.insert);
     load(library, "lsm_begin", &lsm.begin);
     load(library, "lsm_commit", &lsm.commit);
+    load(library, "lsm_flush", &lsm.flush);
+    load(library, "lsm_work", &lsm.work);
+    load(library, "lsm_checkpoint", &lsm.checkpoint);
     load(library, "lsm_csr_open", &lsm.csr_open);
     load(library, "lsm_csr_close", &lsm.csr_close);
     load(library, "lsm_csr_seek", &lsm.csr_seek);
@@ -86,6 +93,8 @@ static void lsm_back_open(const struct bench_options *options) {
         set(LSM_CONFIG_SAFETY, LSM_SAFETY_NORMAL);
         set(LSM_CONFIG_AUTOFLUSH, options->autoflush_kb);
     }
+    if (options->background) set(LSM_BULK_CONFIG_BACKGROUND, 1);
+    if (options->budget_kb) set(LSM_BULK_CONFIG_MEMORY_BUDGET_KB, options->budget_kb);
     if (options->synced) set(LSM_CONFIG_SAFETY, LSM_SAFETY_FULL);
     snprintf(path, sizeof path, "%s/bench.db", options->folder);
     check(lsm.open(db, path), "lsm_open");
@@ -105,6 +114,13 @@ static void lsm_back_put(struct bytes key, struct bytes value) {
 
 static void lsm_back_commit(void) {
     check(lsm.commit(db, 0), "lsm_commit");
+}
+
+static void lsm_back_merge_all(void) {
+    int written_kb = 0;
+    check(lsm.flush(db), "lsm_flush");
+    check(lsm.work(db, 1, -1, &written_kb), "lsm_work");
+    check(lsm.checkpoint(db, NULL), "lsm_checkpoint");
 }
 
 static void lsm_back_read_begin(void) {
@@ -165,6 +181,7 @@ const struct backend backend = {
     .put = lsm_back_put,
     .commit = lsm_back_commit,
     .put_single = lsm_back_put,
+    .merge_all = lsm_back_merge_all,
     .read_begin = lsm_back_read_begin,
     .read_end = lsm_back_read_end,
     .get = lsm_back_get,

@@ -1,10 +1,11 @@
 /*
 ** engine_bench.c — one driver, one program for each back end: the same keys, values, order and counts for all.
 **
-**     engine_bench_NAME FOLDER run=bulk|put|synced [NAME=VALUE ...]
+**     engine_bench_NAME FOLDER run=bulk|put|synced|large [NAME=VALUE ...]
 **
-** FOLDER must be empty; it is the caller's to remove. Options: records= value= batch= puts= synced_puts=
-** only=NAME,NAME (of the measures of bulk) defaults=1 library=FILE autoflush=KB mmap= processes=.
+** FOLDER must be empty; it is the caller's to remove. Options: records= value= batch= reads= puts= synced_puts=
+** only=NAME,NAME (of the measures of bulk) defaults=1 library=FILE autoflush=KB budget=KB mmap= processes=
+** background=1.
 ** Prints one JSON object a line and measure: operations, seconds of the clock, seconds of processor time (all threads
 ** of the process), and, where single calls are timed, percentiles of their duration in microseconds.
 **
@@ -12,6 +13,8 @@
 **             order; `batch` puts a transaction
 **     put     single puts of new keys into an empty database, each timed: automatic work included
 **     synced  the same, each durable when it returns
+**     large   fill, reads, overwrite, merge-all, reads of what is one run then, close, and reads after the system
+**             forgot the files; with what the process used (process_facts.c) behind each
 **
 ** Keys are 16 bytes in random order. Values are windows of random bytes: nothing to compress.
 */
@@ -22,14 +25,15 @@
 #include <time.h>
 
 #include "backend.h"
+#include "process_facts.h"
 
 #define KEY_SIZE 16
 #define RANDOM_BYTES (1u << 16)
-#define MAY_READ 400000u
 
 struct settings {
     struct bench_options engine;
     uint64_t records;
+    uint64_t reads; /* at most so many gets */
     uint64_t puts;
     uint64_t synced_puts;
     size_t value_size;
@@ -66,6 +70,7 @@ static void report_open(const char *measure, uint64_t count, struct moment start
 }
 
 static void report_end(void) {
+    facts_print();
     printf("}\n");
     fflush(stdout);
 }
@@ -160,7 +165,7 @@ static bool is_wanted(const struct settings *settings, const char *measure) {
 }
 
 static uint64_t read_count(const struct settings *settings) {
-    return settings->records < MAY_READ ? settings->records : MAY_READ;
+    return settings->records < settings->reads ? settings->records : settings->reads;
 }
 
 /* `count` puts in transactions, of records in order of number, or of any of them. */
@@ -187,8 +192,7 @@ static void write_batches(const struct settings *settings, const char *measure, 
     free(calls);
 }
 
-static void get(const struct settings *settings, bool hit) {
-    uint64_t count = read_count(settings);
+static void get(const struct settings *settings, const char *measure, bool hit, uint64_t count) {
     struct moment start = moment_now();
     uint8_t key[KEY_SIZE];
     uint64_t found = 0;
@@ -201,11 +205,11 @@ static void get(const struct settings *settings, bool hit) {
         consume(value);
         found++;
     }
-    report(hit ? "get-hit" : "get-miss", count, start);
+    report(measure, count, start);
     if (found != (hit ? count : 0)) bench_fail("get", "a wrong number of records found");
 }
 
-static void scan(const struct settings *settings, bool forward) {
+static void scan(const struct settings *settings, const char *measure, bool forward) {
     struct moment start = moment_now();
     uint64_t found = 0;
     bool on = forward ? backend.first() : backend.last();
@@ -218,11 +222,11 @@ static void scan(const struct settings *settings, bool forward) {
         found++;
         on = forward ? backend.next() : backend.prev();
     }
-    report(forward ? "scan-forward" : "scan-reverse", found, start);
+    report(measure, found, start);
     if (found != settings->records) bench_fail("scan", "a wrong number of records found");
 }
 
-static void seek_and_step(const struct settings *settings) {
+static void seek_and_step(const struct settings *settings, const char *measure) {
     uint64_t count = read_count(settings) / 4;
     struct moment start = moment_now();
     uint8_t key[KEY_SIZE];
@@ -239,27 +243,66 @@ static void seek_and_step(const struct settings *settings) {
             on = backend.next();
         }
     }
-    report("seek-10", count, start);
+    report(measure, count, start);
+}
+
+static const char *const READS[] = {"get-hit", "get-miss", "scan-forward", "scan-reverse", "seek-10"};
+
+/* All kinds of reading, or those wanted, of one version. */
+static void read_all(const struct settings *settings, const char *prefix) {
+    size_t i;
+
+    backend.read_begin();
+    for (i = 0; i < sizeof READS / sizeof *READS; i++) {
+        char measure[32];
+        snprintf(measure, sizeof measure, "%s%s", prefix, READS[i]);
+        if (!is_wanted(settings, measure)) continue;
+        if (i < 2) get(settings, measure, i == 0, read_count(settings));
+        else if (i < 4) scan(settings, measure, i == 2);
+        else seek_and_step(settings, measure);
+    }
+    backend.read_end();
+}
+
+static void close_database(void) {
+    struct moment start = moment_now();
+    backend.close();
+    report("close", 1, start);
 }
 
 static void bulk(const struct settings *settings) {
-    struct moment start;
-
     backend.open(&settings->engine);
     write_batches(settings, "fill", settings->records, false);
-    backend.read_begin();
-    if (is_wanted(settings, "get-hit")) get(settings, true);
-    if (is_wanted(settings, "get-miss")) get(settings, false);
-    if (is_wanted(settings, "scan-forward")) scan(settings, true);
-    if (is_wanted(settings, "scan-reverse")) scan(settings, false);
-    if (is_wanted(settings, "seek-10")) seek_and_step(settings);
-    backend.read_end();
+    read_all(settings, "");
     if (is_wanted(settings, "overwrite")) {
         write_batches(settings, "overwrite", settings->records / 2, true);
     }
+    close_database();
+}
+
+static void large(const struct settings *settings) {
+    struct moment start;
+
+    facts_start(settings->engine.folder);
+    backend.open(&settings->engine);
+    write_batches(settings, "fill", settings->records, false);
+    read_all(settings, "");
+    if (is_wanted(settings, "overwrite")) {
+        write_batches(settings, "overwrite", settings->records / 4, true);
+    }
+    if (backend.merge_all && is_wanted(settings, "merge-all")) {
+        start = moment_now();
+        backend.merge_all();
+        report("merge-all", settings->records, start);
+        read_all(settings, "merged-");
+    }
+    close_database();
+    facts_forget_files();
     start = moment_now();
+    backend.open(&settings->engine);
+    report("reopen", 1, start);
+    read_all(settings, "cold-");
     backend.close();
-    report("close", 1, start);
 }
 
 static void single_puts(const struct settings *settings, const char *measure, uint64_t count) {
@@ -306,9 +349,10 @@ int main(int argc, char **argv) {
     struct settings settings = {0};
     const char *group;
 
-    if (argc < 3) bench_fail("usage", "engine_bench FOLDER run=bulk|put|synced [NAME=VALUE ...]");
+    if (argc < 3) bench_fail("usage", "engine_bench FOLDER run=bulk|put|synced|large [NAME=VALUE ...]");
     group = option(argc, argv, "run", "bulk");
     settings.records = number(argc, argv, "records", "300000");
+    settings.reads = number(argc, argv, "reads", "400000");
     settings.puts = number(argc, argv, "puts", "0");
     settings.synced_puts = number(argc, argv, "synced_puts", "1000");
     settings.value_size = (size_t)number(argc, argv, "value", "100");
@@ -318,6 +362,8 @@ int main(int argc, char **argv) {
     settings.engine.library = option(argc, argv, "library", NULL);
     settings.engine.defaults = number(argc, argv, "defaults", "0") != 0;
     settings.engine.autoflush_kb = (int)number(argc, argv, "autoflush", "1024");
+    settings.engine.budget_kb = (int)number(argc, argv, "budget", "0");
+    settings.engine.background = number(argc, argv, "background", "0") != 0;
     settings.engine.mmap = (int)number(argc, argv, "mmap", "1");
     settings.engine.processes = (int)number(argc, argv, "processes", "0");
     if (settings.records == 0 || settings.batch == 0) bench_fail("options", "records and batch are at least 1");
@@ -332,8 +378,10 @@ int main(int argc, char **argv) {
     } else if (strcmp(group, "synced") == 0) {
         settings.engine.synced = true;
         single_puts(&settings, "synced", settings.synced_puts);
+    } else if (strcmp(group, "large") == 0) {
+        large(&settings);
     } else {
-        bench_fail("run", "is bulk, put or synced");
+        bench_fail("run", "is bulk, put, synced or large");
     }
     return consumed == 42 ? 3 : 0;
 }

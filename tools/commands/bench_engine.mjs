@@ -1,27 +1,29 @@
 /**
- * `bench engine [NAME=VALUE ...]`: the C engine against LSM1, LMDB, LevelDB and RocksDB.
+ * `bench engine [1m | 5m] [NAME=VALUE ...]`: the C engine against LSM1, LMDB, LevelDB and RocksDB.
  *
+ *     1m, 5m             the options of PRESETS below, which later words change
  *     records=300000     records of each fill, fewer if values are longer than 300 bytes; half as many
- *                        single puts, and a 300th of them synced
+ *                        single puts, and a 300th of them synced, up to 3000
  *     values=100,1000    sizes of the values
  *     rounds=5           each round runs every engine once, so that what else the machine does meets all
  *     run=bulk,put,synced,defaults
  *     only=fill,scan-forward   of the measures of bulk
  *     engines=ours,lsm1  instead of all that are installed
  *     library=FILE       another build of our library, instead of building it first
+ *     background=1       ours with its background worker
  *     folder=PATH        where the databases are made (default: the system's folder for such things)
  *     save=0             no file in benches/results
  *
  * Prints the median of each measure and how many times faster we are; by the clock and by processor
  * time of all threads. `defaults` is the second table, each engine with its own options.
  */
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { arch, cpus, release, tmpdir, totalmem } from "node:os";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
-import { ROOT } from "../bootstrap/project.mjs";
 import { Failure, run } from "../bootstrap/run.mjs";
 import { ensureEngines } from "./bench_peers.mjs";
+import { list, median, readOptions, saveResult, shortCount } from "./bench_results.mjs";
 
 const RUNS = ["bulk", "put", "synced", "defaults"];
 const OPTIONS = {
@@ -32,9 +34,22 @@ const OPTIONS = {
   only: "",
   engines: "",
   library: "",
+  background: "0",
   folder: tmpdir(),
   save: "1",
 };
+/** Together they take less than half an hour on a quiet machine with two processors. */
+const PRESETS = {
+  "1m": { records: "1000000", run: "bulk,put,synced" },
+  "5m": {
+    records: "5000000",
+    values: "100",
+    rounds: "3",
+    run: "bulk,put",
+    engines: "ours,lsm1,lmdb,leveldb",
+  },
+};
+const SYNCED_MAX = 3000;
 
 export async function benchEngine(words) {
   const options = parseOptions(words);
@@ -57,22 +72,19 @@ export async function benchEngine(words) {
 }
 
 function parseOptions(words) {
-  const options = { ...OPTIONS };
-  for (const word of words) {
-    const [name, value] = word.split(/=(.*)/s);
-    if (!Object.hasOwn(OPTIONS, name) || value === undefined) {
-      throw new Failure(`No such option: ${word}`, `one of ${Object.keys(OPTIONS).join("=, ")}=`);
-    }
-    options[name] = value;
+  const preset = Object.hasOwn(PRESETS, words[0] ?? "") ? PRESETS[words[0]] : undefined;
+  const { options, wrong } = readOptions(preset ? words.slice(1) : words, {
+    ...OPTIONS,
+    ...preset,
+  });
+  if (wrong) {
+    const names = [...Object.keys(PRESETS), ...Object.keys(OPTIONS).map((name) => `${name}=`)];
+    throw new Failure(`No such option: ${wrong}`, `one of ${names.join(", ")}`);
   }
   for (const name of list(options.run)) {
     if (!RUNS.includes(name)) throw new Failure(`run=${name}`, `one of ${RUNS.join(", ")}`);
   }
   return options;
-}
-
-function list(text) {
-  return text.split(",").filter((word) => word !== "");
 }
 
 /** One table for each size of value and run; `samples` is filled round by round. */
@@ -98,9 +110,10 @@ async function measure(engine, table, options) {
   const folder = mkdtempSync(join(options.folder, "lsm-bench-"));
   const only = options.only ? [`only=${options.only}`] : [];
   const records = Math.round(Number(options.records) * Math.min(1, 300 / table.value));
-  const synced = Math.ceil(records / 300);
+  const synced = Math.min(SYNCED_MAX, Math.ceil(records / 300));
   const counts = [`records=${records}`, `synced_puts=${synced}`];
   const words = [...table.words, ...engine.words, ...only, ...counts];
+  if (engine.name === "ours") words.push(`background=${options.background}`);
   // LMDB by itself syncs every commit.
   if (table.defaults && engine.name === "lmdb") words.push(`puts=${synced}`);
   try {
@@ -122,12 +135,6 @@ async function measure(engine, table, options) {
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
-}
-
-function median(numbers) {
-  const sorted = numbers.filter((n) => n !== undefined).sort((a, b) => a - b);
-  const middle = sorted.length >> 1;
-  return sorted.length % 2 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
 }
 
 /** Medians over the rounds; times in nanoseconds an operation. */
@@ -199,11 +206,7 @@ function digits(number) {
 }
 
 function save(options, engines, tables) {
-  const date = new Date().toISOString().slice(0, 10);
-  const folder = join(ROOT, "benches", "results");
-  const result = {
-    date,
-    machine: machine(),
+  saveResult("engine", shortCount(Number(options.records)), {
     options: Object.fromEntries(
       ["records", "values", "rounds", "run", "only"].map((name) => [name, options[name]]),
     ),
@@ -215,32 +218,5 @@ function save(options, engines, tables) {
         [...summaries(table)].map(([name, byEngine]) => [name, Object.fromEntries(byEngine)]),
       ),
     })),
-  };
-  mkdirSync(folder, { recursive: true });
-  const path = join(folder, `engine-${date}.json`);
-  writeFileSync(path, `${JSON.stringify(result, roundNumber, 2)}\n`);
-  console.log(`\nbenches/results/engine-${date}.json`);
-}
-
-function roundNumber(_key, value) {
-  return typeof value === "number" && !Number.isInteger(value) ? Number(value.toFixed(1)) : value;
-}
-
-function machine() {
-  const processors = cpus();
-  return {
-    processor: processors[0]?.model ?? "",
-    processors: processors.length,
-    memoryGiB: Math.round(totalmem() / 2 ** 30),
-    system: `${process.platform} ${release()} ${arch()}`,
-    distribution: distribution(),
-  };
-}
-
-function distribution() {
-  try {
-    return /^PRETTY_NAME="?([^"\n]*)/m.exec(readFileSync("/etc/os-release", "utf8"))?.[1] ?? "";
-  } catch {
-    return "";
-  }
+  });
 }

@@ -21,7 +21,7 @@ const LSM1_VERSION = "0.7.3";
  * @property {string} program The driver with this engine's back end.
  * @property {string[]} words Options of the driver that belong to the engine.
  * @property {Record<string, string>} env
- * @property {string} version Empty until the program has told it.
+ * @property {string} version Empty: not known, or not until the program has told it.
  */
 
 /**
@@ -108,15 +108,20 @@ async function peer(compiler, name, header, packageName) {
   if (spawnSync(compiler, ["-E", "-x", "c", "-"], probe).status !== 0) {
     return `no ${header} (Debian: ${packageName})`;
   }
-  return { program: await buildProgram(compiler, name, [`-l${name}`]), version: "" };
+  // Some tell their version themselves, later.
+  const version = outputOf("pkg-config", ["--modversion", name]) ?? "";
+  return { program: await buildProgram(compiler, name, [`-l${name}`]), version };
 }
 
 async function buildProgram(compiler, name, libraries) {
   const program = join(CACHE, "bench", `engine_bench_${name}`);
   mkdirSync(join(CACHE, "bench"), { recursive: true });
   const flags = [...LANGUAGE, ...WARNINGS, "-O2", "-Icsrc", `-I${SOURCES}`];
-  const sources = [`${SOURCES}/engine_bench.c`, `${SOURCES}/backend_${name}.c`];
-  const args = [...flags, ...sources, "-o", program, ...libraries];
+  const files = ["engine_bench.c", "process_facts.c", `backend_${name}.c`];
+  const sources = files.map((file) => `${SOURCES}/${file}`);
+  // process_facts.c stands in front of functions of the C library.
+  const shown = process.platform === "linux" ? ["-Wl,--export-dynamic"] : [];
+  const args = [...flags, ...sources, "-o", program, ...libraries, "-pthread", ...shown];
   const { code, output } = await run(compiler, args, { capture: true });
   if (code !== 0) throw new Failure(`${compiler} cannot build the driver of ${name}:\n${output}`);
   return program;

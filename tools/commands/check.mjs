@@ -28,6 +28,8 @@ export function checkSteps(deno) {
     { name: "build", work: buildLibrary },
     { name: "symbols", work: () => tool("tools/check_symbols.ts") },
     { name: "one version", work: checkVersions },
+    { name: "defects", work: () => tool("tools/check_defects.ts") },
+    { name: "tables of benchmarks", work: checkTables },
   ];
 }
 
@@ -53,6 +55,10 @@ function checkWithTsc() {
 function pictureCheck() {
   const page = "docs/architecture.md";
   return existsSync(join(ROOT, page)) ? ["--check", page] : [];
+}
+
+function checkTables() {
+  return quiet(process.execPath, ["tools/go.mjs", "bench", "readme", "check"]);
 }
 
 function checkVersions() {
