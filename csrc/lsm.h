@@ -60,7 +60,8 @@ typedef struct lsm_compress_factory lsm_compress_factory;
 /* --------------------------------------------------------------------- opening and closing -- */
 
 /* Make a connection object; no file is touched. `env` NULL = lsm_default_env(); the environment is
-** not copied and must outlive the connection. LSM_NOMEM leaves *ppDb NULL. */
+** not copied and must outlive the connection, and every other connection of the process to the same
+** file: they share what the first one opened, whatever their environments. LSM_NOMEM leaves *ppDb NULL. */
 LSM_API int lsm_new(lsm_env *env, lsm_db **ppDb);
 
 /* Open or create the database `zFilename` (companions: "-log", "-shm"). After a failure the connection is
@@ -75,7 +76,7 @@ LSM_API int lsm_close(lsm_db *db);
 /* --------------------------------------------------------------------------------- reading -- */
 
 /* Open a cursor, and with the first one a read transaction: all cursors of a connection see one
-** snapshot. The new cursor is on no entry. */
+** snapshot. The new cursor is on no entry. A failure leaves *ppCsr NULL. */
 LSM_API int lsm_csr_open(lsm_db *db, lsm_cursor **ppCsr);
 LSM_API int lsm_csr_close(lsm_cursor *pCsr);
 
@@ -85,7 +86,9 @@ LSM_API int lsm_csr_close(lsm_cursor *pCsr);
 #define LSM_SEEK_GE 1
 
 /* Position a cursor. LSM_OK also when nothing fits: ask lsm_csr_valid. After GE and first only `next`,
-** after LE and last only `prev` may follow (else LSM_MISUSE, position unchanged); after EQ neither. */
+** after LE and last only `prev` may follow (else LSM_MISUSE, position unchanged); after EQ neither. At the
+** end a step is LSM_OK and stays there. After a failure the cursor is on no entry, and `next` and `prev` give the
+** error again until it is positioned anew; unless lsm_csr_valid says 1: then the step may be tried again. */
 LSM_API int lsm_csr_seek(lsm_cursor *pCsr, const void *pKey, int nKey, int eSeek);
 LSM_API int lsm_csr_first(lsm_cursor *pCsr);
 LSM_API int lsm_csr_last(lsm_cursor *pCsr);
@@ -100,7 +103,7 @@ LSM_API int lsm_csr_valid(lsm_cursor *pCsr);
 LSM_API int lsm_csr_key(lsm_cursor *pCsr, const void **ppKey, int *pnKey);
 LSM_API int lsm_csr_value(lsm_cursor *pCsr, const void **ppVal, int *pnVal);
 
-/* Sign of (cursor's key - given key). LSM_MISUSE on no entry. */
+/* Sign of (cursor's key - given key). LSM_MISUSE on no entry, with *piRes 0. */
 LSM_API int lsm_csr_cmp(lsm_cursor *pCsr, const void *pKey, int nKey, int *piRes);
 
 /* --------------------------------------------------------------------------------- writing -- */
@@ -129,11 +132,13 @@ LSM_API int lsm_rollback(lsm_db *db, int iLevel);
 LSM_API int lsm_flush(lsm_db *db);
 
 /* Merge: at least nMerge segments at a time (<= 0: the AUTOMERGE value; 1: all, to a single one), stop
-** after about nKB written (< 0: no limit). *pnWrite = KB written; 0 only when there was nothing to do. */
+** after about nKB written (< 0: no limit). *pnWrite = KB written; 0 when there was nothing to do, and on
+** errors but LSM_MISUSE and LSM_READONLY. */
 LSM_API int lsm_work(lsm_db *db, int nMerge, int nKB, int *pnWrite);
 
 /* Store the newest snapshot in the file header, so that its log and freed blocks can be reused.
-** *pnKB = KB written since the previous checkpoint, 0 if there was nothing to do. */
+** *pnKB = KB written since the previous checkpoint; 0 if there was nothing to do, and on errors but LSM_MISUSE
+** and LSM_READONLY. */
 LSM_API int lsm_checkpoint(lsm_db *db, int *pnKB);
 
 /* An application's 32-bit number. Lives in memory only: 0 after the last close and after recovery. */
@@ -141,7 +146,9 @@ LSM_API int lsm_get_user_version(lsm_db *db, unsigned int *piUsr);
 LSM_API int lsm_set_user_version(lsm_db *db, unsigned int iUsr);
 
 /* Facts about the database; `eParam` names one and fixes the further arguments. Strings are freed by
-** the caller with lsm_free(lsm_get_env(db), z); NULL means "nothing to report". */
+** the caller with lsm_free(lsm_get_env(db), z); NULL means "nothing to report". A number that is no page, or not
+** the first of a segment where one is asked for: LSM_ERROR, with NULL. Without the right compression functions
+** (LSM_MISMATCH) 1, 2, 4, 10, 11 and 13 are told all the same. */
 LSM_API int lsm_info(lsm_db *db, int eParam, ...);
 
 #define LSM_INFO_NWRITE 1           /* int *: pages written by this connection */
@@ -188,12 +195,15 @@ LSM_API int lsm_config(lsm_db *db, int eParam, ...);
 LSM_API void lsm_config_log(lsm_db *db, void (*cb)(void *, int, const char *), void *pCtx);
 
 /* Called after each new level and each slice of merging, on the thread of the call, and, with AUTOWORK
-** off, after each commit that leaves the in-memory tree over AUTOFLUSH. */
+** off, after each commit that leaves the in-memory tree over AUTOFLUSH. In the first two cases the connection is in
+** the middle of its work: the hook may ask lsm_info, and read; what would write, begin or end a transaction, work,
+** flush, close or change the compression gives LSM_MISUSE. */
 LSM_API void lsm_config_work_hook(lsm_db *db, void (*cb)(lsm_db *, void *), void *pCtx);
 
 struct lsm_compress {
     void *pCtx;
     unsigned int iId; /* stored in the file; user-defined schemes use 10000 and above */
+    /* What xCompress and xUncompress fail with is what the call at hand returns. */
     int (*xBound)(void *, int nIn);
     int (*xCompress)(void *, char *, int *, const char *, int);
     int (*xUncompress)(void *, char *, int *, const char *, int);
@@ -202,6 +212,8 @@ struct lsm_compress {
 
 struct lsm_compress_factory {
     void *pCtx;
+    /* Asked at the first read or work of a connection that has not the functions of id `iId`. It may set them, and
+    ** ask lsm_info for the id; what needs a transaction is LSM_MISMATCH or LSM_MISUSE. Its result is ignored. */
     int (*xFactory)(void *, lsm_db *, unsigned int iId);
     void (*xFree)(void *);
 };

@@ -12,13 +12,21 @@ int error_corrupt(struct error_context *error, uint64_t page_no, const char *rea
     return LSM_CORRUPT;
 }
 
-int error_note(struct error_context *error, int code, const char *reason) {
+int error_note_page(struct error_context *error, int code, uint64_t page_no, const char *reason) {
     if (error && error->code == LSM_OK && code != LSM_OK) {
         error->code = code;
-        error->page_no = 0;
+        error->page_no = page_no;
         error->reason = reason;
     }
     return code;
+}
+
+int error_note(struct error_context *error, int code, const char *reason) {
+    return error_note_page(error, code, 0, reason);
+}
+
+bool error_is_damage(const struct error_context *error, int rc) {
+    return rc == LSM_CORRUPT || (rc != LSM_OK && error->code == rc && error->page_no != 0);
 }
 
 void error_clear(struct error_context *error) {

@@ -23,6 +23,12 @@ int error_corrupt(struct error_context *error, uint64_t page_no, const char *rea
 /* Note a failure of another kind; returns `code`. */
 int error_note(struct error_context *error, int code, const char *reason);
 
+/* The same, of a page: its content, not a file, was the cause. */
+int error_note_page(struct error_context *error, int code, uint64_t page_no, const char *reason);
+
+/* Did `rc` come of what stands on a page: LSM_CORRUPT, or a code of error_note_page? */
+bool error_is_damage(const struct error_context *error, int rc);
+
 void error_clear(struct error_context *error);
 
 #endif

@@ -15,11 +15,13 @@
 #if defined(__GNUC__)
 #define LSM_MUST_USE __attribute__((warn_unused_result))
 #define LSM_PREFETCH(address) __builtin_prefetch(address)
+#define LSM_ALWAYS_INLINE inline __attribute__((always_inline))
 #define LSM_LIKELY(x) __builtin_expect(!!(x), 1)
 #define LSM_UNLIKELY(x) __builtin_expect(!!(x), 0)
 #else
 #define LSM_MUST_USE
 #define LSM_PREFETCH(address) ((void)(address))
+#define LSM_ALWAYS_INLINE inline
 #define LSM_LIKELY(x) (x)
 #define LSM_UNLIKELY(x) (x)
 #endif

@@ -4,22 +4,34 @@
     packed_exchange.py --library LIBLSM --reader lsmdump.py [--rounds N] [--seed N]
 
 LIBLSM is this engine as a shared library. The stock engine is the Python package lsm-db (set PYTHONPATH); both
-export the same C functions, which are called through ctypes, each side in a process of its own, because it may
-crash. Each round takes a file through several hands: open with a codec, compare the whole content (forwards,
-backwards, every key by EQ, GE and LE) with a plain dictionary, change it at random (inserts, deletes, range
-deletes, flushes, merges in small slices), close. After each hand `lsmdump.py --codec NAME check` must be silent.
-Prints one line per failure with the command that repeats it; exit status 1 if any.
+export the same C functions, which are called through ctypes. Each round takes a file through several hands: open
+with a codec, compare the whole content (forwards, backwards, every key by EQ, GE and LE) with a plain dictionary,
+change it at random (inserts, deletes, flushes, merges in small slices), close. After each hand
+`lsmdump.py --codec NAME check` must be silent.
+
+Each hand is a process of its own with a time limit. The stock engine is known to hang, to crash, to answer wrongly
+and to write wrong files (its defects 45, 53, 54, 71, 73): what it does is counted, the file of before its hand is
+put back, and the round goes on. What it wrote is handed on only if the independent reader finds it sound and with
+the content of the dictionary: then any wrong answer of this engine is a failure. So is a hand of this engine that
+hangs or crashes, or leaves a file of which the independent reader says otherwise.
+
+Prints one line per failure with the command that repeats it, and the counts; exit status 1 if any failed.
 """
 import argparse
 import bisect
+import collections
 import ctypes
 import os
 import random
+import shutil
+import signal
 import subprocess
 import sys
 import tempfile
-import traceback
 from ctypes import CFUNCTYPE, POINTER, byref, c_char, c_char_p, c_int, c_uint, c_void_p
+
+TIMEOUT_SECONDS = {"stock": 30, "ours": 120}
+WRONG_ANSWER, OTHER_ERROR = 3, 4  # exit status of a hand
 
 BOUND = CFUNCTYPE(c_int, c_void_p, c_int)
 PACK = CFUNCTYPE(c_int, c_void_p, POINTER(c_char), POINTER(c_int), POINTER(c_char), c_int)
@@ -72,6 +84,10 @@ def make_codec(name, ident=None):
         return PACK(run)
     return Compress(None, number if ident is None else ident, BOUND(lambda _, size: bound(size)),
                     call(pack), call(unpack), FREE())
+
+
+class WrongAnswer(AssertionError):
+    pass
 
 
 class Engine:
@@ -139,10 +155,10 @@ class Engine:
             for key in order:
                 seen = self.entry(cursor)
                 if seen != (key, content[key]):
-                    raise AssertionError("scan: %r instead of %r" % (seen and seen[0], key))
+                    raise WrongAnswer("scan: %r instead of %r" % (seen and seen[0], key))
                 self.ok(step(cursor))
             if self.entry(cursor) is not None:
-                raise AssertionError("scan: more than there is")
+                raise WrongAnswer("scan: more than there is")
         for key in seeks:
             at = bisect.bisect_left(keys, key)
             here = keys[at] if at < len(keys) else None
@@ -154,8 +170,8 @@ class Engine:
                 seen = self.entry(fresh)
                 self.ok(self.c.lsm_csr_close(fresh))
                 if (seen and seen[0]) != wanted:
-                    raise AssertionError("seek %d to %r: %r, not %r"
-                                         % (mode, key, seen and seen[0], wanted))
+                    raise WrongAnswer("seek %d to %r: %r, not %r"
+                                      % (mode, key, seen and seen[0], wanted))
         self.ok(self.c.lsm_csr_close(cursor))
 
 
@@ -174,8 +190,7 @@ def load(library):
 
 
 def change(db, content, rng):
-    """Random changes to database and dictionary alike. No range delete over a merge in progress of the stock
-    engine is read by seeks there: its known faults are not ours to find."""
+    """Random changes to database and dictionary alike."""
     for _ in range(rng.randrange(1, 6)):
         for _ in range(rng.randrange(1, 150)):
             key = b"k%05d" % rng.randrange(400)
@@ -200,59 +215,144 @@ def hand(library, path, codec_name, ident, page, block_kb, factory, content, see
     db = Engine(load(library), path, codec, page, block_kb, factory)
     db.check(content, [b"k%05d" % rng.randrange(420) for _ in range(60)])
     change(db, content, rng)
-    if library is not None:  # see the docstring of `change`
+    if library is not None:  # what the stock engine sees is not asked in the middle of its merges
         db.check(content, [b"k%05d" % i for i in range(0, 400, 3)])
     db.close()
     return content
 
 
-def in_child(function, *arguments):
+class HandEnded(Exception):
+    """A hand did not do what it should; `wrong` if it answered wrongly, else it failed, hung or crashed."""
+
+    def __init__(self, text, wrong=False):
+        super().__init__(text)
+        self.wrong = wrong
+
+
+def in_child(seconds, function, *arguments):
+    """The dictionary that the function returns, called in a process that may live so long."""
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:
         os.close(reading)
-        status = 1
+        signal.alarm(seconds)  # without a handler: it ends a process that is in C, too
+        status = OTHER_ERROR
+        text = b""
         try:
-            result = function(*arguments)
-            with os.fdopen(writing, "wb") as out:
-                for key, value in result.items():
-                    out.write(b"%s %s\n" % (key.hex().encode(), value.hex().encode()))
+            text = b"".join(b"%s %s\n" % (key.hex().encode(), value.hex().encode())
+                            for key, value in function(*arguments).items())
             status = 0
-        except BaseException:
-            traceback.print_exc()
+        except WrongAnswer as error:
+            text, status = str(error).encode(), WRONG_ANSWER
+        except BaseException as error:
+            text = repr(error).encode()
+        with os.fdopen(writing, "wb") as out:
+            out.write(text)
         os._exit(status)
     os.close(writing)
     with os.fdopen(reading, "rb") as lines:
         text = lines.read().decode()
     _, status = os.waitpid(child, 0)
+    if os.WIFSIGNALED(status):
+        number = os.WTERMSIG(status)
+        raise HandEnded("hung" if number == signal.SIGALRM else "crashed (signal %d)" % number)
+    status = os.WEXITSTATUS(status)
     if status != 0:
-        raise AssertionError("the process ended with status %d" % status)
+        raise HandEnded(text, wrong=status == WRONG_ANSWER)
     pairs = (line.split(" ") for line in text.splitlines())
     return {bytes.fromhex(key): bytes.fromhex(value) for key, value in pairs}
 
 
-def one_round(args, seed):
-    rng = random.Random(seed)
-    codec = rng.choice(sorted(CODECS))
-    ident = rng.choice((None, None, None, 1))
-    page = rng.choice((256, 512, 1024, 4096))
-    hands = [rng.choice((None, args.library)) for _ in range(4)] + [args.library]
-    content = {}
-    with tempfile.TemporaryDirectory() as folder:
-        path = os.path.join(folder, "packed.db")
+def dump(args, codec, path, what):
+    """The independent reader: (complaints, lines)."""
+    done = subprocess.run([sys.executable, args.reader, "--codec", codec, path, what],
+                          capture_output=True, text=True)
+    return done.stderr or done.returncode, done.stdout
+
+
+def is_content(args, codec, path, content):
+    failed, text = dump(args, codec, path, "scan")
+    wanted = "".join("%s\t%s\n" % (key.hex(), content[key].hex()) for key in sorted(content))
+    return not failed and text == wanted
+
+
+class Round:
+    def __init__(self, args, seed, folder, counts):
+        self.args, self.seed, self.counts = args, seed, counts
+        rng = self.rng = random.Random(seed)
+        self.codec = rng.choice(sorted(CODECS))
+        self.ident = rng.choice((None, None, None, 1))
+        self.page = rng.choice((256, 512, 1024, 4096))
+        self.path = os.path.join(folder, "packed.db")
+        self.content = {}
+        self.stock_wrote = False
+
+    def keep(self, back=False):
+        """Copy database and log aside, or back."""
+        for ending in ("", "-log"):
+            pair = [self.path + ending, self.path + ".kept" + ending]
+            source, target = reversed(pair) if back else pair
+            if os.path.exists(target):
+                os.unlink(target)
+            if os.path.exists(source):
+                shutil.copy(source, target)
+
+    def stock(self, turn, factory):
+        """The stock engine's turn: whatever goes wrong is counted and undone."""
+        self.keep()
+        try:
+            content = self.hand(None, turn, factory)
+            if any(dump(self.args, self.codec, self.path, "check")):
+                raise HandEnded("wrote a file that the independent reader complains about")
+            if not is_content(self.args, self.codec, self.path, content):
+                raise HandEnded("wrote a file with wrong content")
+        except HandEnded as error:
+            what = "answered wrongly" if error.wrong else str(error)[:60]
+            self.counts["stock: %s: skipped" % what] += 1
+            self.keep(back=True)
+            return
+        self.content = content
+        self.stock_wrote = True
+        self.counts["stock: hands"] += 1
+
+    def ours(self, turn, factory):
+        """This engine's turn; a text if it failed."""
+        self.keep()
+        try:
+            self.content = self.hand(self.args.library, turn, factory)
+        except HandEnded as error:
+            return "hand %d (ours): %s" % (turn, error)
+        problem = dump(self.args, self.codec, self.path, "check")
+        if any(problem):
+            return "hand %d (ours): lsmdump: %s%s" % (turn, *problem)
+        if not is_content(self.args, self.codec, self.path, self.content):
+            return "hand %d (ours): the independent reader sees other content" % turn
+        self.counts["ours: hands%s" % (", after the stock engine" if self.stock_wrote else "")] += 1
+        self.stock_wrote = False
+        return None
+
+    def hand(self, library, turn, factory):
+        seconds = TIMEOUT_SECONDS["ours" if library else "stock"]
+        return in_child(seconds, hand, library, self.path, self.codec, self.ident, self.page, 64,
+                        factory, self.content, self.seed * 100 + turn)
+
+    def run(self):
+        hands = [self.rng.choice((None, self.args.library)) for _ in range(4)] + [self.args.library]
         for turn, library in enumerate(hands):
-            who = "ours" if library else "stock"
-            factory = turn > 0 and ident is None and rng.random() < 0.3
-            try:
-                content = in_child(hand, library, path, codec, ident, page, 64, factory, content,
-                                   seed * 100 + turn)
-            except AssertionError as error:
-                return "hand %d (%s): %s" % (turn, who, error)
-            dump = subprocess.run([sys.executable, args.reader, "--codec", codec, path, "check"],
-                                  capture_output=True, text=True)
-            if dump.returncode != 0 or dump.stdout or dump.stderr:
-                return "hand %d (%s): lsmdump: %s%s" % (turn, who, dump.stdout, dump.stderr)
-    return None
+            factory = turn > 0 and self.ident is None and self.rng.random() < 0.3
+            factory = factory and os.path.exists(self.path) and os.path.getsize(self.path) > 0
+            if library is None:
+                self.stock(turn, factory)
+                continue
+            problem = self.ours(turn, factory)
+            if problem:
+                return problem
+        return None
+
+
+def one_round(args, seed, counts):
+    with tempfile.TemporaryDirectory() as folder:
+        return Round(args, seed, folder, counts).run()
 
 
 def main():
@@ -264,12 +364,15 @@ def main():
     parser.add_argument("--seed", type=int, default=1)
     args = parser.parse_args()
     failed = 0
+    counts = collections.Counter()
     for seed in range(args.seed, args.seed + args.rounds):
-        problem = one_round(args, seed)
+        problem = one_round(args, seed, counts)
         if problem:
             failed += 1
             print("FAIL %s\n  repeat: %s --library %s --reader %s --rounds 1 --seed %d"
                   % (problem, sys.argv[0], args.library, args.reader, seed))
+    for what, count in sorted(counts.items()):
+        print("%8d  %s" % (count, what))
     print("%d rounds, %d failed" % (args.rounds, failed))
     return 1 if failed else 0
 

@@ -15,6 +15,7 @@ static void run_history(uint64_t seed, uint32_t steps) {
     history_end(&h);
 }
 
+/* DF-54 */
 TEST(random_histories_agree_with_a_sorted_map) {
     const char *one = getenv("LSM_HISTORY"), *many = getenv("LSM_HISTORIES");
     uint32_t count = many != NULL ? (uint32_t)strtoul(many, NULL, 0) : 6;

@@ -225,6 +225,7 @@ static void *open_and_close(void *context) {
     return NULL;
 }
 
+/* DF-29 */
 TEST(threads_that_open_and_close_one_database_do_not_disturb_each_other) {
     static int ids[8] = {0, 1, 2, 3, 4, 5, 6, 7};
     pthread_t threads[8];
@@ -239,6 +240,51 @@ TEST(threads_that_open_and_close_one_database_do_not_disturb_each_other) {
     atomic_store(&stop, true);
     for (int i = 0; i < 8; i++) CHECK_EQ_INT(pthread_join(threads[i], NULL), 0);
     CHECK(atomic_load(&turns) > 8);
+}
+
+static void *read_again_and_again(void *context) {
+    lsm_db *db = context;
+
+    while (!atomic_load(&stop)) {
+        lsm_cursor *cursor;
+        int rc = lsm_csr_open(db, &cursor);
+        if (rc == LSM_BUSY) continue;
+        CHECK_OK(rc);
+        CHECK_EQ_INT(amount_of(cursor, 7), EACH);
+        CHECK_OK(lsm_csr_close(cursor));
+    }
+    return NULL;
+}
+
+/* A read-only connection made the descriptor that it reads by; a writer needs another one. */
+TEST(a_writer_that_comes_does_not_take_the_file_from_under_a_private_reader) {
+    lsm_db *db;
+
+    database_path = test_path("a.lsm");
+    db = connect_to(database_path, 0);
+    for (int account = 0; account < ACCOUNTS; account++) put_amount(db, account, EACH);
+    CHECK_OK(lsm_close(db));
+    for (int i = 0; i < 30; i++) {
+        lsm_db *reader = NULL;
+        pthread_t thread;
+        int value = 1;
+
+        CHECK_OK(lsm_new(NULL, &reader));
+        CHECK_OK(lsm_config(reader, LSM_CONFIG_READONLY, &value));
+        value = 0;
+        CHECK_OK(lsm_config(reader, LSM_CONFIG_MMAP, &value)); /* each page through the descriptor */
+        CHECK_OK(lsm_open(reader, database_path));
+        atomic_store(&stop, false);
+        CHECK_EQ_INT(pthread_create(&thread, NULL, read_again_and_again, reader), 0);
+        usleep(500);
+        db = connect_to(database_path, 0);
+        put_amount(db, 7, EACH);
+        usleep(200);
+        CHECK_OK(lsm_close(db));
+        atomic_store(&stop, true);
+        CHECK_EQ_INT(pthread_join(thread, NULL), 0);
+        CHECK_OK(lsm_close(reader));
+    }
 }
 
 TEST_MAIN()

@@ -2,6 +2,9 @@
 ** backup_test.c — a copy of a live database is complete and compact, of one version, or it is not
 ** there at all.
 */
+#include <fcntl.h>
+#include <sys/wait.h>
+
 #include "base/bytes.h"
 #include "db/db.h"
 #include "lsm_bulk.h"
@@ -55,7 +58,7 @@ static void note_problem(void *context, uint64_t page_no, const char *text) {
 }
 
 static void check_sound(lsm_db *db, uint32_t segments) {
-    struct verify_report report = {NULL, note_problem};
+    struct verify_report report = {NULL, note_problem, NULL};
     struct verify_totals totals;
     CHECK_OK(db_verify(db, &report, &totals));
     CHECK_EQ_UINT(totals.segment_count, segments);
@@ -303,9 +306,9 @@ TEST(a_file_that_is_open_is_never_overwritten) {
     CHECK_OK(lsm_open(other, path));
     insert(other, 0, 10, "other", 5);
     CHECK_RC(db_backup_new(db, path, true, &backup), LSM_BUSY);
-    CHECK_RC(db_backup_new(db, source, true, &backup), LSM_BUSY);
+    CHECK_RC(db_backup_new(db, source, true, &backup), LSM_MISUSE);
     CHECK_EQ_INT(link(source, link_path), 0);
-    CHECK_RC(db_backup_new(db, link_path, true, &backup), LSM_BUSY);
+    CHECK_RC(db_backup_new(db, link_path, true, &backup), LSM_MISUSE);
     check_content(other, 0, 10, "other", 5);
     insert(other, 10, 20, "other", 5);
     CHECK_OK(lsm_close(other));
@@ -316,6 +319,61 @@ TEST(a_file_that_is_open_is_never_overwritten) {
     CHECK_OK(lsm_close(other));
     db = open_copy(NULL, source, NULL);
     check_content(db, 0, 1100, "value", 5);
+    CHECK_OK(lsm_close(db));
+}
+
+/* Does this process hold lock 2 of the file? Asked in a child: one's own locks are in nobody's way. */
+static bool is_locked(const char *path) {
+    int status = 0;
+    pid_t child = fork();
+
+    CHECK(child >= 0);
+    if (child == 0) {
+        struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = 4096 - 2, .l_len = 1};
+        int fd = open(path, O_RDWR);
+        _exit(fd >= 0 && fcntl(fd, F_GETLK, &lock) == 0 && lock.l_type != F_UNLCK ? 0 : 1);
+    }
+    CHECK_EQ_INT(waitpid(child, &status, 0), child);
+    return status == 0;
+}
+
+TEST(a_database_that_has_the_name_of_the_targets_log_is_never_overwritten) {
+    lsm_db *db = new_db(NULL), *other = new_db(NULL);
+    struct db_backup *backup = NULL;
+
+    CHECK_OK(lsm_open(db, test_path("x-log")));
+    insert(db, 0, 10, "value", 5);
+    CHECK_OK(lsm_open(other, test_path("other")));
+    for (int overwrite = 0; overwrite < 2; overwrite++) {
+        CHECK_RC(db_backup_new(db, test_path("x"), overwrite, &backup), LSM_MISUSE);
+        CHECK_RC(db_backup_new(other, test_path("x"), overwrite, &backup), LSM_BUSY);
+        CHECK(backup == NULL);
+        CHECK(!exists(test_path("x")));
+        CHECK(is_locked(test_path("x-log")));
+    }
+    insert(db, 10, 20, "value", 5);
+    CHECK_OK(lsm_close(db));
+    CHECK_OK(lsm_close(other));
+    db = open_copy(NULL, test_path("x-log"), NULL);
+    check_content(db, 0, 20, "value", 5);
+    CHECK_OK(lsm_close(db));
+}
+
+TEST(the_log_of_the_source_is_no_target) {
+    lsm_db *db = new_db(NULL);
+    struct db_backup *backup = NULL;
+
+    CHECK_OK(lsm_open(db, test_path("source")));
+    CHECK_RC(db_backup_new(db, test_path("source-log"), false, &backup), LSM_MISUSE); /* not there yet */
+    insert(db, 0, 10, "value", 5);
+    CHECK_EQ_INT(link(test_path("source-log"), test_path("link")), 0);
+    for (int overwrite = 0; overwrite < 2; overwrite++) {
+        CHECK_RC(db_backup_new(db, test_path("source-log"), overwrite, &backup), LSM_MISUSE);
+        CHECK_RC(db_backup_new(db, test_path("link"), overwrite, &backup), LSM_MISUSE);
+    }
+    CHECK(exists(test_path("source-log")));
+    insert(db, 10, 20, "value", 5);
+    check_content(db, 0, 20, "value", 5);
     CHECK_OK(lsm_close(db));
 }
 
@@ -498,16 +556,20 @@ TEST(a_backup_handle_that_ends_early_deletes_the_target) {
 }
 
 TEST(a_backup_onto_a_directory_or_an_open_file_tells_so) {
-    uint32_t db = bulk_open(test_path("source"));
+    uint32_t db = bulk_open(test_path("source")), other;
     char folder[300];
 
     snprintf(folder, sizeof folder, "%s", test_path("source"));
     *strrchr(folder, '/') = 0;
-    CHECK_EQ_INT(lsm_bulk_config(db, LSM_BULK_CONFIG_BUSY_TIMEOUT, 0), 0);
     CHECK_EQ_UINT(bulk_backup(db, folder, LSM_BULK_OVERWRITE), 0);
     CHECK_EQ_UINT(bulk_code(db), LSM_BULK_ISDIR);
     CHECK_EQ_UINT(bulk_backup(db, test_path("source"), LSM_BULK_OVERWRITE), 0);
+    CHECK_EQ_UINT(bulk_code(db), LSM_MISUSE); /* at once: nobody could wait for that */
+    other = bulk_open(test_path("other"));
+    CHECK_EQ_INT(lsm_bulk_config(db, LSM_BULK_CONFIG_BUSY_TIMEOUT, 0), 0);
+    CHECK_EQ_UINT(bulk_backup(db, test_path("other"), LSM_BULK_OVERWRITE), 0);
     CHECK_EQ_UINT(bulk_code(db), LSM_BUSY);
+    CHECK_EQ_INT(lsm_bulk_close(other, NULL, 0), 0);
     CHECK_EQ_UINT(bulk_backup(db, "", 0), 0);
     CHECK_EQ_UINT(bulk_code(db), LSM_MISUSE);
     CHECK_EQ_UINT(lsm_bulk_backup(12345, (const uint8_t *)"x", 1, 0), 0);

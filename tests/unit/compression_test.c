@@ -2,6 +2,7 @@
 ** compression_test.c — compression functions through the whole engine: who has them, when they are
 ** asked for, and that what they packed is read, merged and reopened like any other content.
 */
+#include "db/db.h"
 #include "support/history.h"
 #include "support/toy_codecs.h"
 
@@ -233,6 +234,25 @@ TEST(blocks_of_two_pages_serve_a_packed_database) {
 
 /* ---- other functions are needed ----------------------------------------------------------- */
 
+/* What needs no page is told all the same. */
+static void check_facts(lsm_db *db) {
+    int number, other;
+    char *text = NULL;
+
+    CHECK_OK(lsm_info(db, LSM_INFO_NWRITE, &number));
+    CHECK_EQ_INT(number, 0);
+    CHECK_OK(lsm_info(db, LSM_INFO_NREAD, &number));
+    CHECK(number >= 0);
+    CHECK_OK(lsm_info(db, LSM_INFO_CHECKPOINT_SIZE, &number));
+    CHECK_EQ_INT(number, 0);
+    CHECK_OK(lsm_info(db, LSM_INFO_TREE_SIZE, &number, &other));
+    CHECK_EQ_INT(number, 0);
+    CHECK_EQ_INT(other, 0);
+    CHECK_OK(lsm_info(db, LSM_INFO_LOG_STRUCTURE, &text));
+    CHECK(text != NULL && strspn(text, "0123456789 ") == strlen(text));
+    lsm_free(lsm_get_env(db), text);
+}
+
 /* Every call that needs the pages says so, and holds nothing afterwards. */
 static void check_mismatch(lsm_db *db) {
     lsm_cursor *cursor = NULL;
@@ -254,6 +274,7 @@ static void check_mismatch(lsm_db *db) {
     CHECK_RC(lsm_info(db, LSM_INFO_FREELIST, &text), LSM_MISMATCH);
     CHECK_EQ_UINT(stored_id(db), rle_codec.iId);
     CHECK_OK(lsm_checkpoint(db, NULL));
+    check_facts(db);
 }
 
 TEST(without_the_functions_only_the_id_is_told) {
@@ -303,6 +324,7 @@ TEST(a_read_only_connection_tells_the_id_of_what_it_cannot_read) {
     for (int round = 0; round < 2; round++) {
         CHECK_RC(lsm_csr_open(db, &cursor), LSM_MISMATCH);
         CHECK_EQ_UINT(stored_id(db), rle_codec.iId);
+        check_facts(db);
     }
     CHECK_OK(lsm_config(db, LSM_CONFIG_SET_COMPRESSION, &rle_codec));
     check_content(db, 0, 2000, "first");
@@ -311,6 +333,28 @@ TEST(a_read_only_connection_tells_the_id_of_what_it_cannot_read) {
     check_content(db, 0, 2100, "first");
     CHECK_OK(lsm_close(writer));
     check_content(db, 0, 2100, "first");
+    CHECK_OK(lsm_close(db));
+}
+
+TEST(after_a_mismatch_the_sizes_of_what_others_wrote_are_told) {
+    const char *path = test_path("packed");
+    lsm_db *db, *writer;
+    int number, old_kb, live_kb;
+
+    make_file(path, &rle_codec);
+    writer = open_db(path, &rle_codec);
+    db = open_db(path, NULL);
+    put(writer, 0, 300, "a value");
+    CHECK_OK(lsm_info(writer, LSM_INFO_TREE_SIZE, &number, &live_kb));
+    CHECK(live_kb > 0);
+    CHECK_OK(lsm_info(db, LSM_INFO_TREE_SIZE, &old_kb, &number));
+    CHECK_EQ_INT(old_kb, 0);
+    CHECK_EQ_INT(number, live_kb);
+    CHECK_OK(lsm_flush(writer));
+    CHECK_OK(lsm_info(writer, LSM_INFO_CHECKPOINT_SIZE, &live_kb));
+    CHECK_OK(lsm_info(db, LSM_INFO_CHECKPOINT_SIZE, &number));
+    CHECK_EQ_INT(number, live_kb);
+    CHECK_OK(lsm_close(writer));
     CHECK_OK(lsm_close(db));
 }
 
@@ -513,8 +557,59 @@ TEST(a_factory_serves_read_only_connections) {
     CHECK_EQ_INT(made.calls, 1);
 }
 
+/* Asks and meddles before it gives the functions, if it gives them. */
+static int curious_factory(void *context, lsm_db *db, unsigned id) {
+    const lsm_compress *gives = context;
+    lsm_cursor *cursor = NULL;
+    int read_only = -1;
+
+    CHECK_OK(lsm_config(db, LSM_CONFIG_READONLY, &read_only));
+    CHECK_EQ_UINT(stored_id(db), id);
+    CHECK_RC(lsm_csr_open(db, &cursor), LSM_MISMATCH);
+    CHECK(cursor == NULL);
+    CHECK_RC(lsm_close(db), LSM_MISUSE);
+    CHECK_RC(lsm_insert(db, "a", 1, "b", 1), read_only ? LSM_READONLY : LSM_MISUSE);
+    CHECK_RC(lsm_begin(db, 1), read_only ? LSM_READONLY : LSM_MISUSE);
+    CHECK_RC(lsm_flush(db), read_only ? LSM_READONLY : LSM_MISUSE);
+    if (gives) {
+        CHECK_OK(lsm_config(db, LSM_CONFIG_SET_COMPRESSION, gives));
+        CHECK_EQ_UINT(stored_id(db), id);
+        CHECK_RC(lsm_csr_open(db, &cursor), LSM_MISMATCH); /* the call at hand begins the transaction */
+        CHECK_RC(lsm_insert(db, "a", 1, "b", 1), read_only ? LSM_READONLY : LSM_MISUSE);
+    }
+    return LSM_OK;
+}
+
+TEST(a_factory_may_ask_and_cannot_begin_anything) {
+    const char *path = test_path("packed");
+
+    make_file(path, &rle_codec);
+    for (int kind = 0; kind < 8; kind++) {
+        lsm_compress codec = rle_codec;
+        lsm_compress_factory factory = {kind & 1 ? &codec : NULL, curious_factory, NULL};
+        lsm_db *db = new_db(NULL), *writer = kind & 4 ? open_db(path, &rle_codec) : NULL;
+        lsm_cursor *cursor = NULL;
+        int read_only = (kind & 2) != 0;
+
+        CHECK_OK(lsm_config(db, LSM_CONFIG_SET_COMPRESSION_FACTORY, &factory));
+        CHECK_OK(lsm_config(db, LSM_CONFIG_READONLY, &read_only));
+        CHECK_OK(lsm_open(db, path));
+        for (int round = 0; round < 3; round++) {
+            if (kind & 1) {
+                check_content(db, 0, 2000, "first");
+            } else {
+                CHECK_RC(lsm_csr_open(db, &cursor), LSM_MISMATCH);
+                CHECK_EQ_UINT(stored_id(db), rle_codec.iId);
+            }
+        }
+        if (writer) CHECK_OK(lsm_close(writer));
+        CHECK_OK(lsm_close(db));
+    }
+}
+
 /* ---- whose functions they are ------------------------------------------------------------- */
 
+/* DF-63 */
 TEST(functions_are_freed_when_replaced_and_at_close_and_not_used_afterwards) {
     struct codec_use first, second, third;
     lsm_compress one = used_codec(&first, &rle_codec, 10001);
@@ -641,6 +736,73 @@ static int out_of_order(void *context, char *out, int *out_size, const char *in,
     return LSM_FULL;
 }
 
+static int code_of_uncompress;
+static int refuse(void *context, char *out, int *out_size, const char *in, int size) {
+    if (code_of_uncompress != LSM_OK) return code_of_uncompress;
+    return rle_codec.xUncompress(context, out, out_size, in, size);
+}
+
+/* 04, section 2: "passed through to the caller unchanged". */
+TEST(what_a_function_fails_with_is_what_the_caller_gets) {
+    static const int codes[] = {LSM_NOMEM, LSM_IOERR, LSM_BUSY, LSM_CORRUPT, LSM_MISMATCH, LSM_ERROR, 4242, -3};
+    const char *path = test_path("packed");
+    lsm_compress codec = rle_codec;
+
+    make_file(path, &rle_codec);
+    codec.xUncompress = refuse;
+    for (size_t i = 0; i < sizeof codes / sizeof *codes; i++) {
+        lsm_db *db;
+        lsm_cursor *cursor = NULL;
+
+        code_of_uncompress = LSM_OK;
+        db = open_db(path, &codec);
+        CHECK_OK(lsm_csr_open(db, &cursor));
+        code_of_uncompress = codes[i];
+        CHECK_RC(lsm_csr_seek(cursor, "0", 1, LSM_SEEK_EQ), codes[i]);
+        CHECK_RC(lsm_csr_seek(cursor, "0", 1, LSM_SEEK_GE), codes[i]);
+        CHECK_RC(lsm_csr_first(cursor), codes[i]);
+        CHECK_RC(lsm_csr_next(cursor), codes[i]); /* the position is lost, which is not the end */
+        code_of_uncompress = LSM_OK;
+        CHECK_OK(lsm_csr_first(cursor));
+        CHECK_EQ_INT(lsm_csr_valid(cursor), 1);
+        CHECK_OK(lsm_csr_close(cursor));
+        check_content(db, 0, 2000, "first");
+        CHECK_OK(lsm_close(db));
+    }
+}
+
+static void note_page(void *context, uint64_t page_no, const char *text) {
+    *(uint64_t *)context = page_no;
+    CHECK(strstr(text, "a page does not decompress") != NULL);
+}
+
+TEST(a_page_that_a_function_refuses_is_a_problem_to_verify_not_its_end) {
+    static const int codes[] = {LSM_CORRUPT, LSM_ERROR, 4242};
+    const char *path = test_path("packed");
+    lsm_compress codec = rle_codec;
+
+    make_file(path, &rle_codec);
+    codec.xUncompress = refuse;
+    for (size_t i = 0; i < sizeof codes / sizeof *codes; i++) {
+        uint64_t page_no = 0;
+        struct verify_report report = {&page_no, note_page, NULL};
+        struct verify_totals totals;
+        lsm_db *db;
+
+        code_of_uncompress = LSM_OK;
+        db = open_db(path, &codec);
+        code_of_uncompress = codes[i];
+        CHECK_OK(db_verify(db, &report, &totals));
+        CHECK(totals.problem_count > 0);
+        CHECK(page_no > 0);
+        code_of_uncompress = LSM_NOMEM;
+        CHECK_RC(db_verify(db, &report, &totals), LSM_NOMEM);
+        CHECK_OK(lsm_close(db));
+    }
+    code_of_uncompress = LSM_OK;
+}
+
+/* DF-50 */
 TEST(functions_that_fail_publish_nothing) {
     static int (*const failing[])(void *, char *, int *, const char *, int) = {too_large,
                                                                              out_of_order};

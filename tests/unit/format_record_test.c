@@ -53,6 +53,7 @@ TEST(a_pointer_delta_may_be_negative) {
     CHECK_EQ_INT(decode((const char *)out, size).pointer_delta, -1);
 }
 
+/* DF-47 */
 TEST(exactly_the_legal_types_are_accepted) {
     static const uint8_t legal[] = {0x08, 0x04, 0x01, 0x02, 0x03, 0x09, 0x0a, 0x0b, 0x05, 0x06,
                                     0x07, 0x10};

@@ -6,6 +6,7 @@
 
 /* ------------------------------------------------------------------------------- maintenance -- */
 
+/* DF-62 */
 TEST(work_flush_and_checkpoint_report_what_they_did) {
     lsm_db *db = open_database();
     int written = -7, kb = -7;
@@ -115,6 +116,104 @@ static void count_late(lsm_db *db, void *context) {
     late_calls++;
 }
 
+/* What a hook may not do, for each place where one is called. */
+static int hooks_refused;
+static void meddle(lsm_db *db, void *context) {
+    lsm_compress none = {0};
+    lsm_cursor *cursor = NULL;
+    char *text = NULL;
+    int written = -7;
+
+    (void)context;
+    CHECK_RC(put(db, "hook", "1"), LSM_MISUSE);
+    CHECK_RC(lsm_delete(db, "000", 3), LSM_MISUSE);
+    CHECK_RC(lsm_delete_range(db, "0", 1, "1", 1), LSM_MISUSE);
+    CHECK_RC(lsm_set_user_version(db, 3), LSM_MISUSE);
+    CHECK_RC(lsm_begin(db, -1), LSM_MISUSE);
+    CHECK_RC(lsm_work(db, 1, -1, &written), LSM_MISUSE);
+    CHECK_EQ_INT(written, -7);
+    CHECK_RC(lsm_flush(db), LSM_MISUSE);
+    CHECK_RC(lsm_close(db), LSM_MISUSE);
+    CHECK_RC(lsm_config(db, LSM_CONFIG_SET_COMPRESSION, &none), LSM_MISUSE);
+    CHECK_OK(lsm_commit(db, 1)); /* nothing to do */
+    hooks_refused++;
+    /* What it may: look. */
+    CHECK_OK(lsm_info(db, LSM_INFO_DB_STRUCTURE, &text));
+    lsm_free(lsm_get_env(db), text);
+    CHECK_OK(lsm_csr_open(db, &cursor));
+    CHECK_OK(lsm_csr_seek(cursor, "0007", 4, LSM_SEEK_EQ));
+    CHECK_EQ_INT(lsm_csr_valid(cursor), 1);
+    CHECK_OK(lsm_csr_close(cursor));
+}
+
+static void end_transaction(lsm_db *db, void *context) {
+    (void)context;
+    CHECK_RC(lsm_commit(db, 0), LSM_MISUSE);
+    CHECK_RC(lsm_rollback(db, 0), LSM_MISUSE);
+    CHECK_RC(lsm_rollback(db, 1), LSM_MISUSE);
+    hooks_refused++;
+}
+
+static void put_numbers(lsm_db *db, int first, int end) {
+    char key[8], value[100];
+
+    memset(value, 'v', sizeof value);
+    for (int i = first; i < end; i++) {
+        snprintf(key, sizeof key, "%04d", i);
+        CHECK_OK(lsm_insert(db, key, 4, value, sizeof value));
+    }
+}
+
+static void check_numbers(lsm_db *db, int end) {
+    lsm_cursor *cursor;
+    int count = 0;
+
+    CHECK_OK(lsm_csr_open(db, &cursor));
+    for (CHECK_OK(lsm_csr_first(cursor)); lsm_csr_valid(cursor); CHECK_OK(lsm_csr_next(cursor))) count++;
+    CHECK_OK(lsm_csr_close(cursor));
+    CHECK_EQ_INT(count, end);
+}
+
+TEST(the_work_hook_may_look_but_not_write_work_or_close) {
+    lsm_db *db = new_connection();
+
+    set(db, LSM_CONFIG_AUTOFLUSH, 64);
+    CHECK_OK(lsm_open(db, test_path("a.lsm")));
+    put_numbers(db, 0, 100); /* 0007 is there */
+    lsm_config_work_hook(db, meddle, NULL);
+    hooks_refused = 0;
+    put_numbers(db, 100, 2000); /* within automatic work */
+    CHECK(hooks_refused > 0);
+    hooks_refused = 0;
+    CHECK_OK(lsm_flush(db));
+    CHECK(hooks_refused > 0);
+    hooks_refused = 0;
+    put_numbers(db, 2000, 2010);
+    CHECK_OK(lsm_flush(db));
+    CHECK_OK(lsm_work(db, 1, -1, NULL));
+    CHECK(hooks_refused > 1);
+    set(db, LSM_CONFIG_AUTOWORK, 0);
+    lsm_config_work_hook(db, NULL, NULL);
+    put_numbers(db, 2010, 3000); /* an old tree is left to write */
+    set(db, LSM_CONFIG_AUTOWORK, 1);
+    lsm_config_work_hook(db, end_transaction, NULL);
+    hooks_refused = 0;
+    CHECK_OK(lsm_begin(db, 2));
+    put_numbers(db, 3000, 4000); /* within a transaction */
+    CHECK(hooks_refused > 0);
+    CHECK_OK(lsm_commit(db, 1));
+    lsm_config_work_hook(db, meddle, NULL);
+    CHECK_OK(lsm_commit(db, 0));
+    put_numbers(db, 4000, 4100);
+    check_numbers(db, 4100);
+    hooks_refused = 0;
+    CHECK_OK(lsm_close(db)); /* and within a close, once */
+    CHECK(hooks_refused > 0);
+    db = open_database();
+    check_numbers(db, 4100);
+    CHECK_OK(lsm_close(db));
+}
+
 TEST(without_autowork_the_hook_tells_of_each_commit_over_the_limit) {
     lsm_db *db = open_database();
     char value[3000];
@@ -214,6 +313,90 @@ TEST(info_formats_and_misuse) {
     CHECK_OK(lsm_info(db, LSM_INFO_NREAD, &number));
     CHECK_EQ_INT(number, 0); /* mapped */
     CHECK_OK(lsm_close(db));
+}
+
+static int log_calls;
+static void count_log(void *context, int rc, const char *message) {
+    (void)context, (void)rc, (void)message;
+    log_calls++;
+}
+
+/* Spec 04, 9.3. */
+TEST(a_dump_lines_values_up_and_follows_them_to_the_next_pages) {
+    lsm_db *db = new_connection();
+    char value[2000], expected[2100];
+    char *text, *structure;
+    lsm_i64 first;
+
+    set(db, LSM_CONFIG_PAGE_SIZE, 512);
+    CHECK_OK(lsm_open(db, test_path("a.lsm")));
+    memset(value, 'v', sizeof value);
+    CHECK_OK(put(db, "a", "1"));
+    CHECK_OK(put(db, "bcd", "2"));
+    CHECK_OK(put(db, "efghi", ""));
+    CHECK_OK(lsm_insert(db, "j", 1, value, sizeof value));
+    CHECK_OK(put(db, "k", "3"));
+    CHECK_OK(lsm_flush(db));
+    structure = info(db, LSM_INFO_DB_STRUCTURE);
+    CHECK_EQ_INT(sscanf(structure, "{0 {%lld ", &first), 1);
+    lsm_free(lsm_get_env(db), structure);
+    CHECK_OK(lsm_info(db, LSM_INFO_PAGE_ASCII_DUMP, first, &text));
+    CHECK(strstr(text, "(usr) a     1\n") != NULL);
+    CHECK(strstr(text, "(usr) bcd   2\n") != NULL);
+    CHECK(strstr(text, "(usr) efghi \n") != NULL);
+    snprintf(expected, sizeof expected, "(usr) j     %.*s\n", (int)sizeof value, value);
+    CHECK(strstr(text, expected) != NULL);
+    CHECK(strstr(text, "(usr) k ") == NULL); /* on another page */
+    lsm_free(lsm_get_env(db), text);
+    CHECK_OK(lsm_info(db, LSM_INFO_PAGE_HEX_DUMP, first, &text));
+    CHECK(strstr(text, "(usr) 61         31\n") != NULL);
+    CHECK(strstr(text, "(usr) 626364     32\n") != NULL);
+    lsm_free(lsm_get_env(db), text);
+    CHECK_OK(lsm_close(db));
+}
+
+TEST(a_number_that_is_no_page_is_an_error_not_damage) {
+    static const lsm_i64 numbers[] = {1, 2, 257, 99999999, 1LL << 40, INT64_MAX};
+    lsm_db *db = open_database();
+
+    CHECK_OK(put(db, "a", "1"));
+    CHECK_OK(lsm_flush(db));
+    lsm_config_log(db, count_log, NULL);
+    log_calls = 0;
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
+        for (int verb = LSM_INFO_ARRAY_STRUCTURE; verb <= LSM_INFO_ARRAY_PAGES; verb++) {
+            char *text = (char *)&db;
+            if (verb == LSM_INFO_FREELIST) continue;
+            CHECK_RC(lsm_info(db, verb, numbers[i], &text), LSM_ERROR);
+            CHECK(text == NULL);
+        }
+    }
+    CHECK_EQ_INT(log_calls, 0);
+    CHECK_OK(lsm_close(db));
+}
+
+TEST(work_takes_any_number_of_kilobytes) {
+    static const int limits[] = {1 << 30, INT32_MAX};
+
+    for (int i = 0; i < 2; i++) {
+        lsm_db *db = new_connection();
+        int written = 0;
+        char *text;
+
+        set(db, LSM_CONFIG_PAGE_SIZE, 256); /* 2^32 pages, and more */
+        set(db, LSM_CONFIG_AUTOWORK, 0);
+        CHECK_OK(lsm_open(db, test_path(i ? "b" : "c")));
+        for (int level = 0; level < 4; level++) {
+            put_numbers(db, 0, 100);
+            CHECK_OK(lsm_flush(db));
+        }
+        CHECK_OK(lsm_work(db, 2, limits[i], &written));
+        CHECK(written > 0);
+        text = info(db, LSM_INFO_DB_STRUCTURE);
+        CHECK(strstr(text, "} {") == NULL); /* one level of one run */
+        lsm_free(lsm_get_env(db), text);
+        CHECK_OK(lsm_close(db));
+    }
 }
 
 TEST(the_free_list_is_told_in_ascending_order) {

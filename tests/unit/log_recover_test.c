@@ -327,6 +327,7 @@ TEST(a_position_that_leads_nowhere_at_all_gives_an_empty_log_at_zero) {
     release(&r);
 }
 
+/* DF-17 */
 TEST(the_jumps_of_the_first_attempt_do_not_count_in_the_second) {
     struct builder b = build_start(0);
     struct log_position position = {2 * 1000, LOG_SUM0_FIRST, LOG_SUM1_FIRST};
@@ -412,6 +413,7 @@ TEST(a_third_jump_ends_the_log) {
     }
 }
 
+/* DF-17 */
 TEST(a_jump_to_itself_or_out_of_the_file_ends_the_log) {
     static const uint64_t targets[] = {14, 0, 0x7fffffff, 0x80000000u, 0xffffffffu, 1ull << 40,
                                        UINT64_MAX};
@@ -433,6 +435,7 @@ TEST(a_jump_to_itself_or_out_of_the_file_ends_the_log) {
     }
 }
 
+/* DF-16 */
 TEST(a_length_beyond_the_file_ends_the_log_quickly_and_without_memory) {
     static const struct {
         int type;

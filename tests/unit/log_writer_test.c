@@ -304,6 +304,7 @@ TEST(a_sector_size_of_4096_is_respected_and_nonsense_is_512) {
 
 /* ------------------------------------------------------------------------------- empty keys -- */
 
+/* DF-12 */
 TEST(an_empty_key_that_comes_first_in_its_transaction_has_a_pad_in_front) {
     struct log_world w;
     const uint8_t *data;
@@ -426,6 +427,7 @@ static void world_before_a_skip(struct log_world *w, bool aligned) {
     log_world_check(w);
 }
 
+/* DF-6 */
 TEST(a_rollback_to_before_a_skip_forgets_the_jump_and_one_behind_it_keeps_it) {
     for (int aligned = 0; aligned < 2; aligned++) {
         for (int level = 0; level < 4; level++) {
@@ -485,6 +487,7 @@ TEST(a_commit_alone_can_cause_the_skip) {
     }
 }
 
+/* DF-5 */
 TEST(a_rollback_after_a_wrap_publishes_the_state_of_before) {
     struct log_world w;
 
@@ -508,6 +511,7 @@ TEST(a_rollback_after_a_wrap_publishes_the_state_of_before) {
     log_world_close(&w);
 }
 
+/* DF-17 */
 TEST(a_jump_target_of_two_gigabytes_is_never_written) {
     struct log_world w;
 

@@ -116,6 +116,7 @@ TEST(the_four_page_rule_does_not_change_what_was_asked_for) {
 
 /* --------------------------------------------------------------------- life of a connection -- */
 
+/* DF-65 */
 TEST(calls_before_open_are_misuse_or_nothing_and_never_crash) {
     lsm_db *db = new_connection();
     lsm_cursor *cursor = (lsm_cursor *)&db;
@@ -223,6 +224,7 @@ static void keep_message(void *context, int rc, const char *text) {
     snprintf(message, sizeof message, "%s", text);
 }
 
+/* DF-19 */
 TEST(files_of_others_are_refused_and_not_touched) {
     static uint8_t text[20000], in_page_2[8192], zeros[8192];
     struct { const void *data; size_t size; bool foreign; } files[] = {

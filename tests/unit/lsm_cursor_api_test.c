@@ -6,6 +6,7 @@
 
 /* ----------------------------------------------------------------------------------- writing -- */
 
+/* DF-60, DF-64, DF-65 */
 TEST(keys_and_values_may_be_empty_and_negative_lengths_are_misuse_or_delete) {
     lsm_db *db = open_database();
     lsm_cursor *cursor;
@@ -252,6 +253,168 @@ TEST(DF_57_58_59_cursors_over_writes_and_rollbacks) {
     CHECK_EQ_BYTES(bytes, size, "aa00", 4);
     CHECK_OK(lsm_csr_close(cursor));
     CHECK_OK(lsm_close(db));
+}
+
+/* ------------------------------------------------------------------------------ out of memory -- */
+
+/* Allocations of at least so many bytes fail; and the one after so many others. 0 = none. */
+static size_t fail_from_size;
+static int fail_in;
+
+static bool refused(size_t size) {
+    return (fail_from_size && size >= fail_from_size) || (fail_in > 0 && --fail_in == 0);
+}
+static void *failing_malloc(lsm_env *env, size_t size) {
+    (void)env;
+    return refused(size) ? NULL : lsm_malloc(NULL, size);
+}
+static void *failing_realloc(lsm_env *env, void *block, size_t size) {
+    (void)env;
+    return size > 0 && refused(size) ? NULL : lsm_realloc(NULL, block, size);
+}
+static void failing_free(lsm_env *env, void *block) {
+    (void)env;
+    lsm_free(NULL, block);
+}
+
+static lsm_db *open_failing(lsm_env *env) {
+    lsm_db *db = NULL;
+    int no = 0, page = 512;
+
+    *env = *lsm_default_env();
+    env->xMalloc = failing_malloc;
+    env->xRealloc = failing_realloc;
+    env->xFree = failing_free;
+    CHECK_OK(lsm_new(env, &db));
+    CHECK_OK(lsm_config(db, LSM_CONFIG_MMAP, &no));
+    CHECK_OK(lsm_config(db, LSM_CONFIG_PAGE_SIZE, &page));
+    CHECK_OK(lsm_open(db, test_path("a.lsm")));
+    return db;
+}
+
+static void put_long_keys(lsm_db *db, int count) {
+    char key[65];
+
+    memset(key, 'k', sizeof key);
+    for (int i = 0; i < count; i++) {
+        snprintf(key + 60, 5, "%04d", i);
+        CHECK_OK(lsm_insert(db, key, 64, "v", 1));
+    }
+}
+
+static int count_on(lsm_cursor *cursor, int (*step)(lsm_cursor *)) {
+    int count = 0;
+    for (; lsm_csr_valid(cursor); CHECK_OK(step(cursor))) count++;
+    return count;
+}
+
+TEST(a_position_lost_for_want_of_memory_is_not_the_end) {
+    int lost = 0;
+
+    for (size_t size = 1; size < 300; size += 7) {
+        lsm_env env;
+        lsm_db *db = open_failing(&env);
+        lsm_cursor *cursor;
+        int rc;
+
+        put_long_keys(db, 100);
+        CHECK_OK(lsm_csr_open(db, &cursor));
+        CHECK_OK(put(db, "a", "b")); /* has the memory for copies of arguments */
+        CHECK_OK(lsm_csr_first(cursor));
+        fail_from_size = size;
+        rc = put(db, "a", "b");
+        fail_from_size = 0;
+        CHECK(rc == LSM_OK || rc == LSM_NOMEM);
+        rc = lsm_csr_next(cursor);
+        if (rc == LSM_OK) {
+            CHECK_EQ_INT(count_on(cursor, lsm_csr_next), 100);
+        } else {
+            lost++;
+            for (int i = 0; i < 3; i++) {
+                CHECK_RC(lsm_csr_next(cursor), LSM_NOMEM);
+                CHECK_RC(lsm_csr_prev(cursor), LSM_MISUSE);
+                CHECK_EQ_INT(lsm_csr_valid(cursor), 0);
+            }
+            CHECK_OK(lsm_csr_last(cursor));
+            CHECK(count_on(cursor, lsm_csr_prev) >= 100);
+            CHECK_OK(lsm_csr_prev(cursor)); /* this is the end */
+        }
+        CHECK_OK(lsm_csr_close(cursor));
+        CHECK_OK(lsm_close(db));
+        unlink(test_path("a.lsm"));
+    }
+    CHECK(lost > 0);
+}
+
+TEST(a_step_without_memory_fails_until_the_cursor_is_positioned_anew) {
+    lsm_env env;
+    lsm_db *db = open_failing(&env);
+    int failed = 0;
+
+    put_long_keys(db, 300);
+    CHECK_OK(lsm_close(db));
+    for (int nth = 1; nth < 60; nth++) {
+        lsm_cursor *cursor;
+        int count = 0, rc;
+
+        db = open_failing(&env);
+        CHECK_OK(lsm_csr_open(db, &cursor));
+        fail_in = nth;
+        for (rc = lsm_csr_first(cursor); rc == LSM_OK && lsm_csr_valid(cursor); rc = lsm_csr_next(cursor)) count++;
+        fail_in = 0;
+        CHECK(rc == LSM_OK ? count == 300 : rc == LSM_NOMEM);
+        if (rc != LSM_OK) {
+            failed++;
+            for (int i = 0; i < 3; i++) {
+                rc = lsm_csr_next(cursor);
+                CHECK(rc == LSM_NOMEM || rc == LSM_MISUSE); /* never positioned, if it was the first */
+                CHECK_EQ_INT(lsm_csr_valid(cursor), 0);
+            }
+        }
+        CHECK_OK(lsm_csr_first(cursor));
+        CHECK_EQ_INT(count_on(cursor, lsm_csr_next), 300);
+        CHECK_OK(lsm_csr_close(cursor));
+        CHECK_OK(lsm_close(db));
+    }
+    CHECK(failed > 10);
+}
+
+TEST(a_step_after_a_write_may_be_tried_again) {
+    int failed = 0;
+
+    for (int nth = 1; nth < 12; nth++) {
+        lsm_env env;
+        lsm_db *db = open_failing(&env);
+        lsm_cursor *cursor;
+        int rc;
+
+        put_long_keys(db, 100);
+        CHECK_OK(lsm_flush(db));
+        CHECK_OK(lsm_csr_open(db, &cursor));
+        CHECK_OK(lsm_csr_first(cursor));
+        set(db, LSM_CONFIG_AUTOFLUSH, 1);
+        set(db, LSM_CONFIG_AUTOMERGE, 30);
+        for (char i = 'a'; i <= 'z'; i++) { /* more runs than the cursor has known */
+            char key[200];
+            memset(key, 'z', sizeof key);
+            key[199] = i;
+            CHECK_OK(lsm_insert(db, key, sizeof key, "v", 1));
+        }
+        fail_in = nth;
+        rc = lsm_csr_next(cursor);
+        fail_in = 0;
+        if (rc != LSM_OK) {
+            CHECK_EQ_INT(rc, LSM_NOMEM);
+            failed++;
+            CHECK_EQ_INT(lsm_csr_valid(cursor), 1);
+            CHECK_OK(lsm_csr_next(cursor));
+        }
+        CHECK_EQ_INT(count_on(cursor, lsm_csr_next), 99 + 26);
+        CHECK_OK(lsm_csr_close(cursor));
+        CHECK_OK(lsm_close(db));
+        unlink(test_path("a.lsm"));
+    }
+    CHECK(failed > 0);
 }
 
 TEST_MAIN()

@@ -86,6 +86,7 @@ TEST(a_header_is_settled_while_both_copies_equal_it_and_no_writer_died) {
     fixture_close(&f);
 }
 
+/* DF-32 */
 TEST(a_damaged_header_copy_is_passed_over_and_mended) {
     struct fixture f;
     struct tree_header loaded;
@@ -196,6 +197,7 @@ TEST(a_reader_takes_an_exact_slot_else_claims_one) {
     detach_all(&f, locks, 2);
 }
 
+/* DF-36 */
 TEST(a_reader_borrows_the_newest_slot_that_protects_enough) {
     struct fixture f;
     struct shm_locks locks[7];
@@ -218,6 +220,7 @@ TEST(a_reader_borrows_the_newest_slot_that_protects_enough) {
     detach_all(&f, locks, 7);
 }
 
+/* DF-31 */
 TEST(all_slots_held_exclusively_by_others_means_busy) {
     struct fixture f;
     struct shm_locks locks[2];
@@ -234,6 +237,7 @@ TEST(all_slots_held_exclusively_by_others_means_busy) {
     detach_all(&f, locks, 2);
 }
 
+/* DF-30 */
 TEST(an_offer_fills_a_free_slot_once_and_never_the_own_one) {
     struct fixture f;
     struct shm_locks locks[2];
@@ -252,6 +256,7 @@ TEST(an_offer_fills_a_free_slot_once_and_never_the_own_one) {
     detach_all(&f, locks, 2);
 }
 
+/* DF-37 */
 TEST(a_chunk_is_in_use_only_by_locked_slots_at_or_before_its_id) {
     struct fixture f;
     struct shm_locks locks[2];
@@ -299,6 +304,7 @@ static int change_lock(struct shm *shm, int lock_no, int operation) {
     return LSM_OK;
 }
 
+/* DF-31 */
 TEST(a_slot_that_changes_between_look_and_lock_is_given_back) {
     struct fixture f;
     struct shm_locks locks[1];

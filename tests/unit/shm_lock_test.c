@@ -67,6 +67,7 @@ TEST(detaching_releases_what_is_still_held) {
     three_close(&t);
 }
 
+/* DF-27 */
 TEST(a_test_over_a_range_looks_at_every_lock_of_it) {
     struct three t;
     three_open(&t);

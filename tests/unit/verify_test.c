@@ -25,7 +25,7 @@ static void note_problem(void *context, uint64_t page_no, const char *text) {
 }
 
 static int verify(lsm_db *db, struct findings *findings, struct verify_totals *totals) {
-    struct verify_report report = {findings, note_problem};
+    struct verify_report report = {findings, note_problem, NULL};
     memset(findings, 0, sizeof *findings);
     return db_verify(db, &report, totals);
 }
@@ -600,25 +600,73 @@ TEST(a_read_only_connection_can_verify) {
     CHECK_OK(lsm_close(db));
 }
 
+struct pace {
+    uint32_t calls;
+    uint32_t calls_max;
+    uint64_t done;
+    uint64_t total;
+};
+
+static void ignore_problem(void *context, uint64_t page_no, const char *text) {
+    (void)context, (void)page_no, (void)text;
+}
+
+static int note_progress(void *context, uint64_t done, uint64_t total) {
+    struct pace *pace = context;
+    CHECK(done >= pace->done && done <= total && total >= pace->total);
+    pace->done = done;
+    pace->total = total;
+    return ++pace->calls == pace->calls_max ? LSM_FULL : LSM_OK;
+}
+
+TEST(progress_is_told_page_by_page_and_can_end_it) {
+    struct pace pace = {0};
+    struct verify_report report = {&pace, ignore_problem, note_progress};
+    struct verify_totals totals = {0};
+    lsm_db *db = new_db(NULL, NULL);
+
+    CHECK_OK(lsm_open(db, test_path("a")));
+    insert(db, 0, 1000, 1, 500);
+    CHECK_OK(lsm_flush(db));
+    CHECK_OK(db_verify(db, &report, &totals));
+    CHECK(totals.page_count >= 1000 * 500 / 4096);
+    CHECK(pace.calls > 2 * totals.page_count && pace.calls <= 4 * totals.page_count);
+    CHECK_EQ_UINT(pace.total, 2 * totals.page_count * 4096);
+    for (uint32_t calls_max = 1; calls_max < pace.calls; calls_max += 10) {
+        struct pace stopped = {.calls_max = calls_max};
+        report.context = &stopped;
+        CHECK_RC(db_verify(db, &report, &totals), LSM_FULL);
+        CHECK_EQ_UINT(stopped.calls, calls_max);
+    }
+    report.context = &pace;
+    pace = (struct pace){0};
+    CHECK_OK(db_verify(db, &report, &totals));
+    CHECK_OK(lsm_close(db));
+}
+
 /* ---- the frame ---------------------------------------------------------------------------- */
 
 TEST(the_frame_lists_totals_and_problems) {
     const char *path = test_path("a");
     uint32_t db = lsm_bulk_new(), size = (uint32_t)strlen(path), text_size;
     uint8_t frame[400], pending[8], *all;
+    uint32_t verify;
     lsm_db *maker = new_db(NULL, NULL);
     FILE *file;
-    int32_t result;
 
     CHECK_OK(lsm_open(maker, path));
     insert(maker, 0, 1000, 1, 500);
     CHECK_OK(lsm_close(maker));
     CHECK_EQ_INT(lsm_bulk_open(db, (const uint8_t *)path, size), 0);
-    CHECK_EQ_INT(lsm_bulk_verify(db, frame, sizeof frame), 16);
+    verify = lsm_bulk_verify(db);
+    CHECK_EQ_INT(lsm_bulk_verify_report(verify, frame, sizeof frame), 24);
     CHECK_EQ_UINT(get_u32_little(frame), 0);
     CHECK_EQ_UINT(get_u32_little(frame + 4), 1000);
     CHECK_EQ_UINT(get_u32_little(frame + 8), 0);
     CHECK_EQ_UINT(get_u32_little(frame + 12), 1);
+    CHECK(get_u32_little(frame + 16) >= 1000 * 500 / 4096);
+    CHECK_EQ_UINT(get_u32_little(frame + 20), 0);
+    CHECK_EQ_INT(lsm_bulk_end(verify), 1);
     CHECK_EQ_INT(lsm_bulk_close(db, frame, sizeof frame), 0);
 
     file = fopen(path, "r+b");
@@ -628,23 +676,24 @@ TEST(the_frame_lists_totals_and_problems) {
     fclose(file);
     db = lsm_bulk_new();
     CHECK_EQ_INT(lsm_bulk_open(db, (const uint8_t *)path, size), 0);
-    CHECK_EQ_INT(lsm_bulk_verify(db, frame, 15), LSM_BULK_TOO_SMALL);
-    CHECK_EQ_INT(lsm_bulk_pending(db, pending, 8), 8);
+    verify = lsm_bulk_verify(db);
+    CHECK_EQ_INT(lsm_bulk_verify_report(verify, frame, 15), LSM_BULK_TOO_SMALL);
+    CHECK_EQ_INT(lsm_bulk_pending(verify, pending, 8), 8);
     size = get_u32_little(pending);
-    CHECK(size > 28 && size % 4 == 0);
+    CHECK(size > 36 && size % 4 == 0);
     all = malloc(size);
     CHECK(all != NULL);
-    CHECK_EQ_INT(lsm_bulk_take(db, 0, all, size), (int32_t)size);
+    CHECK_EQ_INT(lsm_bulk_take(verify, 0, all, size), (int32_t)size);
     CHECK(get_u32_little(all) > 0);
-    CHECK_EQ_UINT(get_u32_little(all + 16), 4); /* page */
-    CHECK_EQ_UINT(get_u32_little(all + 20), 0);
-    text_size = get_u32_little(all + 24);
-    CHECK_EQ_BYTES(all + 28, text_size, "level 0: page: more cells than fit",
+    CHECK_EQ_UINT(get_u32_little(all + 24), 4); /* page */
+    CHECK_EQ_UINT(get_u32_little(all + 28), 0);
+    text_size = get_u32_little(all + 32);
+    CHECK_EQ_BYTES(all + 36, text_size, "level 0: page: more cells than fit",
                    strlen("level 0: page: more cells than fit"));
     free(all);
     (void)!lsm_bulk_close(db, frame, sizeof frame);
-    result = lsm_bulk_verify(db, frame, sizeof frame);
-    CHECK_EQ_INT(result, LSM_BULK_CLOSED);
+    CHECK_EQ_INT(lsm_bulk_verify_report(verify, frame, sizeof frame), LSM_BULK_CLOSED);
+    CHECK_EQ_UINT(lsm_bulk_verify(db), 0);
 }
 
 TEST_MAIN()

@@ -189,7 +189,7 @@ TEST(deletes_vanish_when_nothing_is_below) {
     CHECK_OK(lsm_close(db));
 }
 
-/* Two runs below a third are merged into one page: pointers from above lead to the old pages. */
+/* Two runs below a third are merged into one page: pointers from above lead to the old pages. DF-45. */
 TEST(a_merged_run_of_few_records_is_found_from_above) {
     lsm_db *db = open_with(NULL, test_path("a.lsm"), standard);
 
@@ -266,6 +266,7 @@ TEST(a_merge_along_an_index_stops_right_at_every_key_of_it) {
 
 /* ---- limits and back-pressure ------------------------------------------------------------ */
 
+/* DF-72 */
 TEST(small_explicit_work_beside_automatic_work_stays_within_forty_runs) {
     struct options options = standard;
     lsm_db *db;
@@ -282,6 +283,7 @@ TEST(small_explicit_work_beside_automatic_work_stays_within_forty_runs) {
     CHECK_OK(lsm_close(db));
 }
 
+/* DF-53 */
 TEST(a_flush_above_an_unfinished_merge_of_few_runs_returns) {
     struct options options = standard;
     lsm_db *db = open_with(NULL, test_path("a.lsm"), options);
@@ -293,6 +295,7 @@ TEST(a_flush_above_an_unfinished_merge_of_few_runs_returns) {
     CHECK_OK(lsm_close(db));
 }
 
+/* DF-53 */
 TEST(forty_levels_under_a_huge_automerge_do_not_stop_a_flush) {
     struct options options = standard;
     lsm_db *db;
@@ -359,6 +362,7 @@ TEST(merging_to_one_level_shortens_the_file) {
     check_file_shrinks(standard);
 }
 
+/* DF-56 */
 TEST(a_free_list_only_level_does_not_keep_the_file_long) {
     struct options options = standard;
     options.max_freelist = 4;
