@@ -2,10 +2,11 @@
 ** store_budget.c — how much memory notes may take, and which ones go when it is too much.
 **
 ** Every block of a note counts from its allocation to its release, whoever holds it: notes under construction
-** and notes that only readers of older snapshots still have, too. When a snapshot is published and more than
-** the budget is in use, notes that no reader asked since the clock's hand passed are dropped; large ones lose
-** their fences first, and the rest when the hand comes round again. Making new ones may pass the budget for a while,
-** each by no more than the limit of a run, all together never twice the budget: then the builder goes without.
+** and notes that only readers of older snapshots still have, too. When a snapshot is published whose own notes take
+** more than the budget, those that no reader asked since the clock's hand passed are dropped; large ones lose
+** their fences first, and the rest when the hand comes round again. What is being written goes last: soon it stands
+** for all that is merged into it. Making new ones, and readers of older snapshots, may pass the budget for a while,
+** a run by no more than its limit, all together never twice the budget: then the builder goes without.
 **
 ** LOCKING     Counting takes no lock. Evicting requires store.mutex.
 */
@@ -61,11 +62,30 @@ size_t store_run_limit(const struct store *store) {
     return budget - budget / 8;
 }
 
-void store_evict(struct store *store) {
+/* What would be free without the entry. Notes of a run that is being written share nearly all with their builder. */
+static size_t entry_bytes(const struct store_entry *entry) {
+    size_t notes = entry->notes ? run_notes_bytes(entry->notes) : 0;
+    size_t writing = entry->writing ? run_builder_bytes(entry->writing) : 0;
+    size_t reading = entry->reading ? run_builder_bytes(entry->reading) : 0;
+
+    return (notes > writing ? notes : writing) + reading;
+}
+
+/* What readers of older snapshots hold besides goes with them, whatever is dropped here. */
+static size_t excess_now(const struct store *store) {
     size_t budget = store_budget(store);
-    size_t bytes = store_bytes(store);
-    size_t excess = bytes > budget ? bytes - budget : 0;
-    uint32_t chances = 3 * store->entry_count; /* used, unfenced, dropped */
+    size_t kept = 0;
+    uint32_t i;
+
+    for (i = 0; i < store->entry_count; i++) kept += entry_bytes(&store->entries[i]);
+    if (kept > store_bytes(store)) kept = store_bytes(store);
+    return kept > budget ? kept - budget : 0;
+}
+
+void store_evict(struct store *store) {
+    size_t bytes;
+    size_t excess = excess_now(store);
+    uint32_t chances = 4 * store->entry_count; /* used, unfenced, dropped, being written */
 
     while (excess > 0 && store->entry_count > 0 && chances-- > 0) {
         struct store_entry *entry;
@@ -74,6 +94,10 @@ void store_evict(struct store *store) {
         if (store->hand >= store->entry_count) store->hand = 0;
         entry = &store->entries[store->hand];
         if (entry->notes == NULL && entry->writing == NULL && entry->reading == NULL) {
+            store->hand++;
+            continue;
+        }
+        if (entry->writing && chances >= store->entry_count) {
             store->hand++;
             continue;
         }

@@ -160,6 +160,10 @@ uint64_t run_builder_keys(const struct run_builder *builder) {
     return builder->key_count;
 }
 
+size_t run_builder_bytes(const struct run_builder *builder) {
+    return builder->filter_bytes + builder->fence_bytes;
+}
+
 bool run_builder_is_spent(const struct run_builder *builder) {
     return !builder->filtering && !builder->fencing;
 }

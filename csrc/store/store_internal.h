@@ -243,6 +243,8 @@ void run_builder_set_limit(struct run_builder *builder, size_t bytes);
 void run_builder_expect(struct run_builder *builder, uint64_t keys);
 /* Keys told so far. */
 uint64_t run_builder_keys(const struct run_builder *builder);
+/* Of its parts and chunks. */
+size_t run_builder_bytes(const struct run_builder *builder);
 /* Neither filter nor fences are left to make. */
 bool run_builder_is_spent(const struct run_builder *builder);
 

@@ -323,6 +323,53 @@ TEST(of_large_notes_those_in_use_stay) {
     store_fixture_close(&f);
 }
 
+static void publish_large(struct store *store, int64_t id, const struct segment *runs, uint32_t count,
+                          const struct segment *written, bool complete) {
+    struct store_batch batch = {.store = store};
+    struct snapshot snapshot;
+    struct level levels[2];
+
+    store_batch_add(&batch, written, large_builder(store), complete);
+    fixture_snapshot(&snapshot, levels, id, runs, count);
+    store_publish(&batch, &snapshot);
+    store_batch_release(&batch);
+}
+
+TEST(what_readers_of_an_older_snapshot_hold_costs_the_newest_nothing) {
+    struct store_fixture f;
+    struct run_notes *held;
+    struct run_notes *notes;
+    size_t full;
+
+    store_fixture_open(&f, "x.lsm", 1 << 20);
+    publish_large(f.store, 20, &run_a, 1, &run_a, true);
+    full = store_bytes(f.store);
+    held = store_find(f.store, &run_a, 20);
+    store_set_budget(f.store, full + full / 4);
+    publish_large(f.store, 21, &run_b, 1, &run_b, true); /* merged from the other, say */
+    notes = store_find(f.store, &run_b, 21);
+    CHECK(notes != NULL && run_notes_fenced(notes));
+    run_notes_release(notes);
+    run_notes_release(held);
+    CHECK(store_bytes(f.store) <= store_budget(f.store));
+    store_fixture_close(&f);
+}
+
+TEST(a_run_that_is_being_written_loses_its_notes_last) {
+    const struct segment both[] = {run_a, run_b};
+
+    for (int turn = 0; turn < 2; turn++) { /* wherever the hand of the clock begins */
+        struct store_fixture f;
+
+        store_fixture_open(&f, "x.lsm", 1 << 20);
+        publish_large(f.store, 20, both, 1, &run_a, turn == 0);
+        publish_large(f.store, 21, both, 2, &run_b, turn == 1);
+        store_set_budget(f.store, store_bytes(f.store) / 2);
+        CHECK(knows(f.store, &both[1 - turn], 21) && !knows(f.store, &both[turn], 21));
+        store_fixture_close(&f);
+    }
+}
+
 TEST(notes_may_outlive_the_store) {
     struct store_fixture f;
     struct run_notes *held;
