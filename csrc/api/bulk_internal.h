@@ -120,16 +120,7 @@ void handle_free(struct handle *handle);
 /* All handles of the process, for shutdown: ids of databases. */
 uint32_t handle_next_database(uint32_t after);
 
-/* --- bulk_database.c --- */
-/* Call when entered: forget the last error and pending result. */
-void bulk_begin_call(struct handle *handle);
-/* Turn a result code of db into LSM_BULK_ERROR, details noted on `handle`. */
-int32_t bulk_fail(struct handle *handle, const lsm_db *db, int rc);
-int32_t bulk_fail_text(struct handle *handle, uint32_t code, const char *text);
-/* handle_new gave none. */
-int32_t bulk_fail_no_handle(struct handle *handle);
-/* Keep `data` as the pending result. */
-int32_t bulk_keep(struct handle *handle, const void *data, size_t size);
+/* --- bulk_reader.c --- */
 struct bulk_connection *bulk_connection_of(struct handle *view);
 void bulk_lock(struct bulk_connection *connection);
 void bulk_unlock(struct bulk_connection *connection);
@@ -143,6 +134,19 @@ void bulk_reader_share(struct bulk_connection *reader);
 uint32_t bulk_readers_in_use(struct handle *database);
 /* One more connection to the file of a database, with its settings; closed by the caller. */
 int bulk_connect(struct handle *database, lsm_db **out);
+/* Nothing refers to it, and it is on no list any more. */
+void bulk_reader_close(struct bulk_connection *reader);
+
+/* --- bulk_database.c --- */
+/* Call when entered: forget the last error and pending result. */
+void bulk_begin_call(struct handle *handle);
+/* Turn a result code of db into LSM_BULK_ERROR, details noted on `handle`. */
+int32_t bulk_fail(struct handle *handle, const lsm_db *db, int rc);
+int32_t bulk_fail_text(struct handle *handle, uint32_t code, const char *text);
+/* handle_new gave none. */
+int32_t bulk_fail_no_handle(struct handle *handle);
+/* Keep `data` as the pending result. */
+int32_t bulk_keep(struct handle *handle, const void *data, size_t size);
 /* End children of a database that live in a level above `depth`. No connection's mutex may be held: a call in flight
 ** on a child is waited for. */
 void bulk_end_levels(struct handle *database, uint32_t depth);

@@ -340,6 +340,7 @@ static int make_writable(lsm_db *db, struct database *database) {
     if (rc == LSM_OK) rc = os_open(database->env, database->path, 0, &file);
     if (rc == LSM_OK) {
         identify(&file, id, &id_size);
+        /* (I2): both stay open, and the one that is not used any more, or must not be, is put away. */
         park(database, node, is_file_of(database, id, id_size) ? &database->file : &file);
         node = NULL;
         if (file.file == NULL) rc = LSM_IOERR;

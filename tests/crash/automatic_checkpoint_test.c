@@ -5,16 +5,12 @@
 ** A few keys are overwritten in turn with the number of the put, so that space is freed and used again all the time.
 ** Whatever a power cut leaves must be the state after some put.
 */
+#include "support/api_helpers.h"
 #include "support/crash_disk.h"
-#include "support/test.h"
 
 #define PATH "/disk/automatic.lsm"
 #define KEY_COUNT 150
 #define VALUE_SIZE 200
-
-static void set(lsm_db *db, int verb, int value) {
-    CHECK_OK(lsm_config(db, verb, &value));
-}
 
 static lsm_db *open_on(struct crash_disk *disk, int safety) {
     lsm_db *db;
@@ -30,7 +26,7 @@ static lsm_db *open_on(struct crash_disk *disk, int safety) {
     return db;
 }
 
-static void put(lsm_db *db, int number) {
+static void put_number(lsm_db *db, int number) {
     char key[16], value[VALUE_SIZE];
     int size = snprintf(key, sizeof key, "k%04d", number % KEY_COUNT);
 
@@ -85,7 +81,7 @@ TEST(an_automatic_checkpoint_syncs_once_at_normal_and_twice_at_full) {
         for (int number = 0; number < 3000; number++) {
             uint64_t start = crash_disk_calls(disk, CRASH_CALL_SYNC);
             int now;
-            put(db, number);
+            put_number(db, number);
             now = checkpoint_kb(db);
             if (now < before) {
                 syncs = crash_disk_calls(disk, CRASH_CALL_SYNC) - start;
@@ -107,7 +103,7 @@ TEST(whatever_a_power_cut_leaves_is_the_state_after_some_put) {
     int older = 0;
 
     for (int number = 0; number < 3000; number++) {
-        put(db, number);
+        put_number(db, number);
         if (number % 12 != 11) continue;
         for (int i = 0; i < 2; i++) {
             uint64_t seed = test_random();
@@ -117,7 +113,7 @@ TEST(whatever_a_power_cut_leaves_is_the_state_after_some_put) {
             TEST_NOTE("put %d, seed %llu", number, (unsigned long long)seed);
             CHECK(last <= number);
             if (last < number) older++;
-            if (last >= 0) put(again, last + 1); /* life goes on */
+            if (last >= 0) put_number(again, last + 1); /* life goes on */
             CHECK_OK(lsm_close(again));
             crash_disk_free(survivor);
         }
@@ -145,10 +141,10 @@ TEST(a_checkpoint_that_is_asked_for_proves_the_automatic_one_before_it) {
 
     set(db, LSM_CONFIG_AUTOWORK, 0);
     set(db, LSM_CONFIG_AUTOCHECKPOINT, 0);
-    for (int number = 0; number < 100; number++) put(db, number);
+    for (int number = 0; number < 100; number++) put_number(db, number);
     CHECK_OK(lsm_flush(db));
     CHECK_OK(lsm_checkpoint(db, NULL));
-    for (int number = 100; number < 200; number++) put(db, number);
+    for (int number = 100; number < 200; number++) put_number(db, number);
     CHECK_OK(lsm_flush(db));
     CHECK_EQ_INT(last_put_on_disk(disk), 99);
 
