@@ -67,15 +67,35 @@ static int gather_key(struct segment_cursor *cursor) {
 ** which is no harm: nothing is read there.
 */
 #define LINE_SIZE 64
+/** What lies on two pages will be copied. More than this is not asked for: it would push out what is needed first. */
+#define SPANNING_MAX 8192
 
 static inline void fetch(const uint8_t *base, ptrdiff_t offset) {
     LSM_PREFETCH((const void *)((uintptr_t)base + (uintptr_t)offset));
 }
 
-/* The record behind one that ends at `end`: on this page, or on the next, and then what this one has there. */
+static void fetch_all(const uint8_t *base, ptrdiff_t from, ptrdiff_t to) {
+    for (; from < to; from += LINE_SIZE) fetch(base, from);
+}
+
+/* The last record of the page, which begins at `begin`: both its parts, if it is as long as the one before it and goes
+** on on the next page. */
+static void fetch_spanning(const struct segment_cursor *cursor, uint64_t begin, uint64_t size) {
+    const struct page *page = &cursor->page;
+    uint64_t end = begin + size;
+
+    if (page->frame || size > SPANNING_MAX || end <= cursor->footer.record_end) return;
+    end += page->size - cursor->footer.record_end;
+    fetch_all(page->data, (ptrdiff_t)begin + LINE_SIZE, (ptrdiff_t)end);
+}
+
+/* The record behind one that ends at `end`: on this page, or on the next, and then what this one has there. Its own end
+** is guessed: readers look at values, and not all values are of one size. */
 static inline void fetch_behind(const struct segment_cursor *cursor, uint64_t end) {
     const struct page *page = &cursor->page;
+    uint64_t size = end - cursor->offset;
 
+    if (cursor->cell + 2 == cursor->footer.cell_count) fetch_spanning(cursor, end, size);
     if (LSM_UNLIKELY(end >= cursor->footer.record_end)) {
         end += page->size - cursor->footer.record_end;
         fetch(page->data, page->size);
@@ -84,6 +104,7 @@ static inline void fetch_behind(const struct segment_cursor *cursor, uint64_t en
     }
     fetch(page->data, (ptrdiff_t)end);
     fetch(page->data, (ptrdiff_t)end + LINE_SIZE);
+    fetch(page->data, (ptrdiff_t)(end + size));
 }
 
 /* The record of the cell before the present one: its head, and its end. */
@@ -105,19 +126,23 @@ static void fetch_footer(const struct segment_cursor *cursor, bool forward) {
     fetch(page->data, end - LINE_SIZE);
 }
 
-/* The head of the last record of the page before. Its footer, asked for when this page was entered, is believed as
-** far as an address to fetch goes. */
+/* The last record of the page before, and what it has on this one. The footer there, asked for when this page was
+** entered, is believed as far as an address to fetch goes. */
 static void fetch_last_before(const struct segment_cursor *cursor) {
     struct pager *pager = cursor->view.pager;
     uint32_t size = pager_page_size(pager);
     const uint8_t *data = cursor->page.frame ? NULL : pager_peek(pager, NULL, cursor->page.page_no - 1);
-    uint32_t cells;
+    uint32_t cells, begin, here;
 
     if (data == NULL) return;
     cells = get_u16(data + size - 2);
-    if (cells > 0 && 2 * cells + PAGE_FOOTER_SIZE <= size) {
-        fetch(data, get_u16(data + size - PAGE_FOOTER_SIZE - 2 * cells));
-    }
+    if (cells == 0 || 2 * cells + PAGE_FOOTER_SIZE > size) return;
+    begin = get_u16(data + size - PAGE_FOOTER_SIZE - 2 * cells);
+    fetch(data, begin);
+    here = get_u16(cursor->page.data + size - PAGE_FOOTER_SIZE - 2);
+    if (here == 0 || here + size - begin > SPANNING_MAX) return;
+    fetch_all(data, begin + LINE_SIZE, size);
+    fetch_all(cursor->page.data, 0, here);
 }
 
 /* -------------------------------------------------------------------------------- one record -- */
