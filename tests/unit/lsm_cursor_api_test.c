@@ -216,6 +216,64 @@ TEST(pointers_of_one_cursor_are_not_disturbed_by_other_cursors_or_by_asking_agai
     }
 }
 
+/* Merges behind the back of an insert of another connection, while that opens the log. */
+static lsm_db *merging;
+static bool merged;
+static int (*real_open)(lsm_env *, const char *, int, lsm_file **);
+
+static int open_and_merge(lsm_env *env, const char *name, int flags, lsm_file **file) {
+    if (!merged && strstr(name, "-log")) {
+        merged = true;
+        CHECK_OK(lsm_checkpoint(merging, NULL)); /* sets the blocks free that were merged so far */
+        CHECK_OK(lsm_work(merging, 1, -1, NULL));
+    }
+    return real_open(env, name, flags, file);
+}
+
+static lsm_db *open_small_blocks(void) {
+    lsm_db *db = new_connection();
+
+    CHECK_EQ_INT(set(db, LSM_CONFIG_BLOCK_SIZE, 64), 64);
+    CHECK_EQ_INT(set(db, LSM_CONFIG_AUTOWORK, 0), 0);
+    CHECK_OK(lsm_open(db, test_path("a.lsm")));
+    return db;
+}
+
+TEST(what_a_cursor_points_at_may_be_inserted_although_its_block_is_filled_anew_meanwhile) {
+    lsm_db *db = open_small_blocks();
+    lsm_cursor *cursor;
+    const void *value;
+    char name[8], content[200];
+    int size, done = 0;
+
+    for (int i = 0; i < 10000; i++) { /* two runs of 16 blocks, one key in this, the next in that */
+        snprintf(name, sizeof name, "%04d", i < 5000 ? 2 * i : 2 * (i - 5000) + 1);
+        snprintf(content, sizeof content, "%0199d", i);
+        CHECK_OK(put(db, name, content));
+        if (i % 5000 == 4999) CHECK_OK(lsm_flush(db));
+    }
+    CHECK_OK(lsm_close(db));
+
+    db = open_small_blocks();
+    CHECK_OK(lsm_csr_open(db, &cursor));
+    CHECK_OK(lsm_csr_first(cursor));
+    CHECK_OK(lsm_csr_value(cursor, &value, &size));
+    real_open = lsm_default_env()->xOpen;
+    lsm_default_env()->xOpen = open_and_merge;
+    merging = open_small_blocks();
+    CHECK_OK(lsm_work(merging, 1, 128, &done));
+    CHECK(done > 0);
+    CHECK_OK(lsm_insert(db, "new", 3, value, size));
+    lsm_default_env()->xOpen = real_open;
+    CHECK(merged);
+
+    snprintf(content, sizeof content, "%0199d", 0);
+    CHECK_EQ_STR(get(db, "new"), content);
+    CHECK_OK(lsm_close(merging));
+    CHECK_OK(lsm_csr_close(cursor));
+    CHECK_OK(lsm_close(db));
+}
+
 TEST(DF_57_58_59_cursors_over_writes_and_rollbacks) {
     lsm_db *db = open_database();
     lsm_cursor *cursor;
