@@ -12,7 +12,7 @@
 #define LSM_CURSOR_H
 
 #include "base/buffer.h"
-#include "format/format_checkpoint.h"
+#include "format/format_snapshot.h"
 #include "memtree/memtree.h"
 #include "pager/pager.h"
 #include "segment/segment.h"

@@ -12,7 +12,7 @@
 
 #include "base/buffer.h"
 #include "base/checksum.h"
-#include "format/format_checkpoint.h"
+#include "format/format_snapshot.h"
 #include "format/format_log.h"
 #include "format/format_shm.h"
 #include "os/os.h"

@@ -15,7 +15,7 @@
 
 #include "base/error.h"
 #include "base/types.h"
-#include "format/format_checkpoint.h"
+#include "format/format_snapshot.h"
 #include "format/format_page.h"
 #include "os/os.h"
 

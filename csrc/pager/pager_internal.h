@@ -14,6 +14,7 @@
 
 #include <stdatomic.h>
 
+#include "format/format_checkpoint.h"
 #include "pager/pager.h"
 
 #define META_BYTES (2 * (uint64_t)META_PAGE_SIZE)

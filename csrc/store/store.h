@@ -24,7 +24,7 @@
 #include <stdatomic.h>
 
 #include "base/types.h"
-#include "format/format_checkpoint.h"
+#include "format/format_snapshot.h"
 #include "segment/segment.h"
 
 struct store;       /* one per database */

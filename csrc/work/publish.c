@@ -2,6 +2,7 @@
 ** publish.c — the private snapshot of a worker: made, changed by others of this room, published.
 */
 #include "base/memory.h"
+#include "format/format_checkpoint.h"
 #include "work/work_internal.h"
 
 static int copy_freelist(lsm_env *env, struct freelist *target, const struct freelist *source) {
