@@ -5,6 +5,8 @@
 **             (I2) os_thread_id never gives 0, and no number twice at the same time in one process.
 **             (I3) There is one thread-exit key per process; each thread's hooks hang on it as a
 **             list, newest first, and run in that order, once.
+**             (I4) From the first thread or hook on the library stays loaded until the process ends: somebody
+**             will return into it.
 ** OWNERSHIP   A thread object is freed by os_thread_join, a monitor by os_monitor_free, both with
 **             the environment that made them. Hooks live in the default environment, since they may
 **             outlive any other.
@@ -54,6 +56,22 @@ static int add_exit_hook(struct exit_hook *list, void (*destroy)(void *), void *
 
 #include <process.h>
 
+/* ------------------------------------------------------------------------------ staying loaded -- */
+
+static INIT_ONCE stay_once = INIT_ONCE_STATIC_INIT;
+
+static BOOL CALLBACK pin_library(PINIT_ONCE once, PVOID parameter, PVOID *context) {
+    HMODULE self;
+    (void)once, (void)parameter, (void)context;
+    return GetModuleHandleExW(GET_MODULE_HANDLE_EX_FLAG_FROM_ADDRESS | GET_MODULE_HANDLE_EX_FLAG_PIN,
+                              (LPCWSTR)(const void *)&stay_once, &self);
+}
+
+/* (I4) */
+static bool stay_loaded(void) {
+    return InitOnceExecuteOnce(&stay_once, pin_library, NULL, NULL);
+}
+
 /* ----------------------------------------------------------------------------------- threads -- */
 
 struct os_thread {
@@ -74,8 +92,9 @@ int os_thread_start(lsm_env *env, void (*run)(void *), void *context, struct os_
 
     if (!thread) return LSM_NOMEM;
     *thread = (struct os_thread){.run = run, .context = context};
-    handle = _beginthreadex(NULL, THREAD_STACK_SIZE, thread_main, thread,
-                            STACK_SIZE_PARAM_IS_A_RESERVATION, NULL);
+    handle = stay_loaded() ? _beginthreadex(NULL, THREAD_STACK_SIZE, thread_main, thread,
+                                            STACK_SIZE_PARAM_IS_A_RESERVATION, NULL)
+                           : 0;
     if (handle == 0) {
         os_error_note((int)GetLastError());
         memory_free(env, thread);
@@ -171,13 +190,8 @@ static VOID WINAPI run_exit_hooks_unless_ending(PVOID list) {
 }
 
 static BOOL CALLBACK make_exit_key(PINIT_ONCE once, PVOID parameter, PVOID *context) {
-    HMODULE self;
     (void)once, (void)parameter, (void)context;
-    /* Threads will call into this library when they end, so it may never be unloaded. */
-    if (!GetModuleHandleExW(GET_MODULE_HANDLE_EX_FLAG_FROM_ADDRESS | GET_MODULE_HANDLE_EX_FLAG_PIN,
-                            (LPCWSTR)(const void *)&exit_key, &self)) {
-        return FALSE;
-    }
+    if (!stay_loaded()) return FALSE;
     exit_key = FlsAlloc(run_exit_hooks_unless_ending);
     return exit_key != FLS_OUT_OF_INDEXES;
 }
@@ -203,11 +217,30 @@ int os_thread_exit_register(void (*destroy)(void *), void *value) {
 
 #else
 
+#include <dlfcn.h>
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <time.h>
+
+/* ------------------------------------------------------------------------------ staying loaded -- */
+
+static pthread_once_t stay_once = PTHREAD_ONCE_INIT;
+
+/* One reference more, that nobody gives back. Where it cannot be had, in a program that the engine was linked into,
+** nothing can be unloaded. */
+static void pin_library(void) {
+    Dl_info self;
+
+    if (dladdr(&stay_once, &self) == 0 || self.dli_fname == NULL) return;
+    (void)dlopen(self.dli_fname, RTLD_LAZY | RTLD_NOLOAD | RTLD_NODELETE);
+}
+
+/* (I4) */
+static int stay_loaded(void) {
+    return pthread_once(&stay_once, pin_library);
+}
 
 /* ----------------------------------------------------------------------------------- threads -- */
 
@@ -233,7 +266,8 @@ int os_thread_start(lsm_env *env, void (*run)(void *), void *context, struct os_
     if (!thread) return LSM_NOMEM;
     thread->run = run;
     thread->context = context;
-    result = pthread_attr_init(&attributes);
+    result = stay_loaded();
+    if (result == 0) result = pthread_attr_init(&attributes);
     if (result != 0) goto done;
     result = pthread_attr_setstacksize(&attributes, THREAD_STACK_SIZE);
     if (result == 0) {
@@ -396,11 +430,11 @@ static pthread_key_t exit_key;
 static int exit_key_result = -1; /* 0 = the key exists */
 
 static void make_exit_key(void) {
+    if (stay_loaded() != 0) return;
     exit_key_result = pthread_key_create(&exit_key, run_exit_hooks);
 }
 
-/* When the library is unloaded no thread may call into it any more; hooks that have not run by then
-** do not. The same at the end of the process, where threads may still be at work. */
+/* At the end of the process, where threads may still be at work: hooks that have not run by then do not. */
 __attribute__((destructor)) static void drop_exit_key(void) {
     struct exit_hook *hook;
 

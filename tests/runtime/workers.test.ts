@@ -4,8 +4,8 @@ import { existsSync, writeFileSync } from "node:fs";
 import { test } from "node:test";
 import { Worker } from "node:worker_threads";
 import { Lsm, LsmBusyError } from "../../mod.ts";
-import { runProgram } from "./program.ts";
-import { place } from "./support.ts";
+import { type Outcome, runProgram } from "./program.ts";
+import { type Place, place } from "./support.ts";
 import type { Job } from "./worker_writer.ts";
 
 /** Starts a worker on a job; `done` settles when it has done it, or has failed. */
@@ -96,14 +96,19 @@ test("a worker terminated in the middle of a backup leaves no half of a copy", a
   assert.ok((await Lsm.verify(at.file("copy.ldb"))).ok);
 });
 
+/** A program in the folder of a test, which finds the library as `Lsm`; how it ended. */
+function runText(at: Place, text: string): Outcome {
+  const door = new URL("../../mod.ts", import.meta.url).href;
+  writeFileSync(at.file("program.ts"), `import { Lsm } from ${JSON.stringify(door)};\n${text}`);
+  return runProgram(at, at.file("program.ts"));
+}
+
 test("a process that exits in the middle of a backup and a verification ends well", async () => {
   using at = place();
-  const door = new URL("../../mod.ts", import.meta.url).href;
-  writeFileSync(
-    at.file("program.ts"),
+  const { status, errors } = runText(
+    at,
     `
     import process from "node:process";
-    import { Lsm } from ${JSON.stringify(door)};
     const db = new Lsm("test.ldb");
     db.setMany(Array.from({ length: 40_000 }, (_, i) => ["k" + i, "x".repeat(1000)]));
     db.flush();
@@ -112,11 +117,72 @@ test("a process that exits in the middle of a backup and a verification ends wel
     setTimeout(() => process.exit(7), 5);
     `,
   );
-  const { status, errors } = runProgram(at, at.file("program.ts"));
   assert.equal(errors, "");
   assert.equal(status, 7);
   await expectNoHalf(at.file("copy.ldb"));
   assert.ok((await Lsm.verify(at.file())).ok);
   using db = new Lsm(at.file());
   assert.equal(db.count(), 40_000);
+});
+
+// Deno unloads libraries then, without a word: threads of the engine must not lose the ground under them.
+test("a program that throws while threads of the engine are at work ends with that error", () => {
+  for (const work of ["db.backup('copy.ldb');", "db.verify();", ""]) {
+    using at = place();
+    const { status, errors } = runText(
+      at,
+      `
+      const db = new Lsm("test.ldb", { background: true, autoFlush: 1 << 20 });
+      const rows = Array.from({ length: 1000 }, (_, i) => [":" + i, "x".repeat(1000)]);
+      for (let i = 0; i < 20; i++) db.setMany(rows.map(([key, value]) => [i + key, value]));
+      ${work}
+      setTimeout(() => { throw new Error("thrown on purpose"); }, 2);
+      `,
+    );
+    assert.match(errors, /thrown on purpose/);
+    assert.equal(status, 1);
+    using db = new Lsm(at.file());
+    assert.equal(db.count(), 20_000);
+  }
+});
+
+test("a worker that alone uses the library is terminated, or throws, and its database is closed", () => {
+  for (const end of ["setInterval(() => {}, 1000);", "throw new Error('thrown on purpose');"]) {
+    using at = place();
+    const door = JSON.stringify(new URL("../../mod.ts", import.meta.url).href);
+    writeFileSync(
+      at.file("worker.ts"),
+      `
+      import { parentPort } from "node:worker_threads";
+      import { Lsm } from ${door};
+      const db = new Lsm("test.ldb", { background: true, autoFlush: 1 << 20 });
+      const rows = Array.from({ length: 1000 }, (_, i) => [":" + i, "x".repeat(1000)]);
+      for (let i = 0; i < 20; i++) db.setMany(rows.map(([key, value]) => [i + key, value]));
+      parentPort.postMessage("ready");
+      ${end}
+      `,
+    );
+    writeFileSync(
+      at.file("program.ts"),
+      `
+      import { existsSync } from "node:fs";
+      import process from "node:process";
+      import { Worker } from "node:worker_threads";
+      const worker = new Worker(new URL("./worker.ts", import.meta.url));
+      worker.on("error", () => {});
+      worker.on("message", async () => {
+        await worker.terminate();
+        const until = Date.now() + 20_000;
+        setInterval(() => {
+          const closed = !existsSync("test.ldb-log"); // the last close deletes it
+          if (closed || Date.now() > until) process.exit(closed ? 7 : 8);
+        }, 20);
+      });
+      `,
+    );
+    const { status } = runProgram(at, at.file("program.ts"), ["--allow-all"]);
+    assert.equal(status, 7);
+    using db = new Lsm(at.file());
+    assert.equal(db.count(), 20_000);
+  }
 });
