@@ -199,6 +199,7 @@ uint32_t lsm_bulk_new(void) {
     if (db_new(env, &handle->main.db) != LSM_OK) goto fail;
     if (os_mutex_new(env, &handle->main.mutex) != LSM_OK) goto fail;
     db_set_log_hook(handle->main.db, NULL, NULL); /* details travel in the error frame */
+    db_let_work_errors_wait(handle->main.db);
     id = handle->id;
     handle_leave(handle);
     return id;

@@ -173,6 +173,10 @@ bool db_open_found_foreign_file(const lsm_db *db) {
     return db->not_a_database;
 }
 
+void db_let_work_errors_wait(lsm_db *db) {
+    db->work_errors_wait = true;
+}
+
 void db_set_log_hook(lsm_db *db, void (*hook)(void *, int, const char *), void *context) {
     db->log_hook = hook;
     db->log_context = context;

@@ -109,6 +109,9 @@ const struct error_context *db_error(const lsm_db *db);
 bool db_open_found_foreign_file(const lsm_db *db);
 void db_set_log_hook(lsm_db *db, void (*hook)(void *, int, const char *), void *context);
 void db_set_work_hook(lsm_db *db, void (*hook)(lsm_db *, void *), void *context);
+/* A failure of automatic work after a commit is returned by the next transaction instead of the commit, which has
+** succeeded: from then on an error means that nothing was done. */
+void db_let_work_errors_wait(lsm_db *db);
 lsm_env *db_env(const lsm_db *db);
 LSM_MUST_USE int db_file_sizes(lsm_db *db, uint64_t *file, uint64_t *log);
 /* Does a connection used by the calling thread hold the lock? */

@@ -168,6 +168,8 @@ struct lsm_db {
     int txn_rc;                 /* a change failed: only rollback is accepted */
     bool brief;                 /* the transaction is one change, which reads nothing: see lock_brief */
     bool dropped_old;           /* this transaction dropped a spent old tree */
+    bool work_errors_wait;      /* see db_let_work_errors_wait */
+    struct error_context work_error; /* what the next transaction tells; code LSM_OK = nothing */
     struct log_state log_state; /* of the published header */
 
     lsm_cursor *cursors;        /* open */

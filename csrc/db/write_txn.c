@@ -2,7 +2,9 @@
 ** write_txn.c — write transactions: levels, the two records of a change (log and tree), commit.
 **
 ** ERRORS      A change that fails half-way (log written, tree not) leaves the transaction open and unable to
-**             do anything but roll back: txn_rc.
+**             do anything but roll back: txn_rc. When automatic work after a commit fails, the commit stands:
+**             lsm.h then returns the error all the same, as LSM1 does; with db_let_work_errors_wait the next
+**             transaction does, which has done nothing then.
 ** INVARIANTS  (I1) the log record is written before the tree is changed; COMMIT before the header is published.
 **             (I2) after a failed commit nothing of the transaction is visible to anybody.
 **             (I3) rollback publishes log regions and sums exactly as they were before begin.
@@ -218,6 +220,16 @@ static int lock_with_room(lsm_db *db) {
     }
 }
 
+/* The failure of work that nobody was told of yet; once. */
+static int tell_work_error(lsm_db *db) {
+    int rc = db->work_error.code;
+
+    if (LSM_LIKELY(rc == LSM_OK)) return LSM_OK;
+    db->error = db->work_error;
+    error_clear(&db->work_error);
+    return rc;
+}
+
 int write_txn_begin(lsm_db *db, uint32_t levels) {
     int rc;
 
@@ -230,7 +242,8 @@ int write_txn_begin(lsm_db *db, uint32_t levels) {
         open_levels(db, levels);
         return LSM_OK;
     }
-    rc = db->background ? lock_with_room(db) : write_txn_lock(db);
+    rc = tell_work_error(db);
+    if (rc == LSM_OK) rc = db->background ? lock_with_room(db) : write_txn_lock(db);
     if (rc != LSM_OK) return rc;
     db->dropped_old = false;
     db->txn_rc = LSM_OK;
@@ -287,6 +300,16 @@ static bool log_waits_for_flush(const lsm_db *db, const struct tree_header *head
     return log_length_since(header->log_regions, db->snapshot.log.field >> 1) > db_log_limit(db);
 }
 
+/* Work after a commit failed. Those who take an error for a rollback are told by their next transaction. */
+static int keep_work_error(lsm_db *db, int rc) {
+    if (rc == LSM_OK || !db->work_errors_wait) return rc;
+    (void)db_report(db, rc);
+    db->work_error = db->error;
+    db->work_error.code = rc;
+    error_clear(&db->error);
+    return LSM_OK;
+}
+
 static int commit_all(lsm_db *db) {
     struct tree_header *header = &db->writer.header;
     uint64_t limit = (uint64_t)db->config.autoflush_kb * 1024;
@@ -329,7 +352,7 @@ static int commit_all(lsm_db *db) {
     rc = LSM_OK;
     if (worker && over) background_wake(db);
     if (db->background ? over && !worker : (frozen || long_log) && db->config.autowork) {
-        rc = db_autowork(db, 1);
+        rc = keep_work_error(db, db_autowork(db, 1));
     } else if (db->dropped_old) {
         shm_reader_offer(db->shm, &db->locks, db->header.used_id, db->snapshot.id);
     }

@@ -4,6 +4,7 @@
 **
 ** The numbers are those of the list of defects that the engine must not have.
 */
+#include "db/db.h"
 #include "support/api_model.h"
 #include "support/crash_disk.h"
 
@@ -599,6 +600,38 @@ TEST(DF_23_a_commit_whose_automatic_work_fails_is_committed_all_the_same) {
         done_with(disk, db);
     }
     CHECK(seen > 0);
+}
+
+TEST(where_errors_of_work_wait_a_commit_that_fails_is_undone_and_the_next_transaction_is_told_of_work) {
+    int told = 0;
+    int undone = 0;
+
+    for (uint64_t nth = 1; nth <= 8; nth++) {
+        lsm_db *db;
+        int rc;
+
+        disk = crash_disk_new();
+        db = open_on(disk, LSM_SAFETY_FULL);
+        set(db, 0, LSM_CONFIG_AUTOFLUSH);
+        db_let_work_errors_wait(db);
+        crash_disk_fail_at(disk, CRASH_CALL_WRITE, nth, LSM_IOERR, false);
+        rc = lsm_begin(db, 1);
+        if (rc == LSM_OK) rc = put_sized(db, "a", 20000);
+        if (rc == LSM_OK) rc = lsm_commit(db, 0);
+        else CHECK_OK(lsm_rollback(db, 0));
+        crash_disk_fail_at(disk, CRASH_CALL_WRITE, 0, 0, false);
+        CHECK_EQ_INT(size_of(db, "a"), rc == LSM_OK ? 20000 : -1);
+        if (rc != LSM_OK) undone++;
+        if (rc == LSM_OK && put(db, "b", "1") != LSM_OK) {
+            told++;
+            CHECK_EQ_INT(size_of(db, "b"), -1);
+        }
+        CHECK_OK(put(db, "b", "1"));
+        CHECK_EQ_INT(size_of(db, "b"), 1);
+        done_with(disk, db);
+    }
+    CHECK(told > 0);
+    CHECK(undone > 0);
 }
 
 static void count_message(void *context, int rc, const char *text) {
