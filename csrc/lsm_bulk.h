@@ -263,7 +263,7 @@ LSM_API int32_t lsm_bulk_verify_report(uint32_t verify, uint8_t *out, uint32_t c
 
 /* Begin a compact copy in a file of its own. An existing file (or a log beside it) is refused with
 ** LSM_BULK_EXISTS, unless LSM_BULK_OVERWRITE is in `flags`: then both are deleted at once, or LSM_BUSY if somebody
-** has them open. The file of the database itself: LSM_MISUSE. 0: see lsm_bulk_error of the database. */
+** has them open, which is not waited for. The file of the database itself: LSM_MISUSE. 0: see lsm_bulk_error of the database. */
 LSM_API uint32_t lsm_bulk_backup(uint32_t db, const uint8_t *path, uint32_t path_size,
                                  uint32_t flags);
 #define LSM_BULK_OVERWRITE 1u

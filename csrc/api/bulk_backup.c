@@ -27,7 +27,7 @@ static int32_t check_target(struct handle *database, const char *path, uint32_t 
 static int32_t start(struct handle *database, struct handle *backup, const char *path,
                      uint32_t flags) {
     lsm_db *db = database->main.db;
-    struct bulk_wait wait = {0};
+    struct bulk_wait wait = {.in_vain = true}; /* the target is in use: for long, and maybe by this thread */
     int32_t result = check_target(database, path, flags);
     int rc;
 

@@ -172,7 +172,7 @@ bool bulk_wait_again(struct handle *handle, lsm_db *db, struct bulk_wait *wait, 
         wait->started_ms = now ? now : 1;
         wait->pause_us = 100;
     }
-    if (!own && now - wait->started_ms < database->busy_timeout_ms) {
+    if (!own && !wait->in_vain && now - wait->started_ms < database->busy_timeout_ms) {
         os_sleep(lsm_default_env(), wait->pause_us);
         if (wait->pause_us < 20000) wait->pause_us *= 2;
         return true;

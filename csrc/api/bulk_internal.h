@@ -158,6 +158,7 @@ void bulk_close_database(struct handle *database, bool quietly);
 struct bulk_wait {
     uint64_t started_ms;
     uint32_t pause_us;
+    bool in_vain; /* do not: only say who is in the way */
 };
 /* After LSM_BUSY: sleep and return true to try again, or note the error and return false. */
 bool bulk_wait_again(struct handle *handle, lsm_db *db, struct bulk_wait *wait, int lock_no,

@@ -1,8 +1,9 @@
 /*
 ** handle_table.c — u32 handles: slot in the low half, generation in the high half.
 **
-** INVARIANTS  (I1) a slot is reused first in, first out, with the next generation; when that would wrap the
-**             slot is retired. So an old id never names a new object.
+** INVARIANTS  (I1) a slot is reused first in, first out, with the next generation. One that has had all of them is
+**             worn, and rests until all are, or are in use. So an old id names a new object after a thousand
+**             million others at the earliest.
 **             (I2) one thread at a time is between enter and leave.
 ** LOCKING     static mutex 1. Thread ends close what their thread owns (see close_owned).
 */
@@ -10,13 +11,21 @@
 #include "base/memory.h"
 
 #define TABLE_MUTEX 1
+#ifndef SLOTS /* a test has fewer of each */
 #define SLOTS 65535u
+#define SLOTS_ENOUGH 1024u /* from then on rested slots are reused before there are more */
 #define GENERATION_MAX 0xffffu
+#endif
 
 struct slot {
     struct handle *handle;
     uint32_t generation;
     uint32_t next_free; /* slot + 1, 0 = end */
+};
+
+struct slot_queue {
+    uint32_t first; /* slot + 1, 0 = none */
+    uint32_t last;
 };
 
 /* What one thread owns; its destructor runs when the thread ends. */
@@ -27,8 +36,8 @@ struct handle_owner {
 static struct slot *table;
 static uint32_t table_capacity;
 static uint32_t table_used; /* slots ever used */
-static uint32_t free_first; /* slot + 1 */
-static uint32_t free_last;
+static struct slot_queue free_slots;
+static struct slot_queue worn_slots;
 static _Thread_local struct handle_owner *this_owner;
 
 static bool grow(void) {
@@ -45,33 +54,48 @@ static bool grow(void) {
     return true;
 }
 
+static void put_last(struct slot_queue *queue, uint32_t index) {
+    table[index].next_free = 0;
+    if (queue->last) {
+        table[queue->last - 1].next_free = index + 1;
+    } else {
+        queue->first = index + 1;
+    }
+    queue->last = index + 1;
+}
+
+static uint32_t take_first(struct slot_queue *queue) {
+    uint32_t index = queue->first - 1;
+
+    queue->first = table[index].next_free;
+    if (queue->first == 0) queue->last = 0;
+    return index;
+}
+
 static bool take_slot(uint32_t *out) {
     /* Fresh slots first: they keep old generations resting longest. */
-    if (table_used == table_capacity && !(free_first && table_capacity >= 1024)) (void)grow();
+    if (table_used == table_capacity && !(free_slots.first && table_capacity >= SLOTS_ENOUGH)) (void)grow();
     if (table_used < table_capacity) {
         *out = table_used++;
         table[*out].generation = 1;
         return true;
     }
-    if (free_first == 0) return false;
-    *out = free_first - 1;
-    free_first = table[*out].next_free;
-    if (free_first == 0) free_last = 0;
+    if (free_slots.first == 0) {
+        free_slots = worn_slots;
+        worn_slots = (struct slot_queue){0, 0};
+    }
+    if (free_slots.first == 0) return false;
+    *out = take_first(&free_slots);
     return true;
 }
 
 static void give_slot(uint32_t index) {
     struct slot *slot = &table[index];
+    bool worn = slot->generation == GENERATION_MAX;
+
     slot->handle = NULL;
-    if (slot->generation == GENERATION_MAX) return; /* retired */
-    slot->generation++;
-    slot->next_free = 0;
-    if (free_last) {
-        table[free_last - 1].next_free = index + 1;
-    } else {
-        free_first = index + 1;
-    }
-    free_last = index + 1;
+    slot->generation = worn ? 1 : slot->generation + 1;
+    put_last(worn ? &worn_slots : &free_slots, index);
 }
 
 /* The thread ends: what it owned is rolled back and closed, once calls in flight on other threads ended. */
@@ -194,7 +218,7 @@ bool handle_table_is_full(void) {
     bool full;
 
     os_static_enter(TABLE_MUTEX);
-    full = table_used == SLOTS && free_first == 0;
+    full = table_used == SLOTS && free_slots.first == 0 && worn_slots.first == 0;
     os_static_leave(TABLE_MUTEX);
     return full;
 }
