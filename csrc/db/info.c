@@ -217,7 +217,8 @@ static int record_cell(struct dump *dump, uint32_t offset, struct dump_cell *out
     out->flags = head.flags;
     out->pointer = dump->footer.pointer + (uint64_t)head.pointer_delta;
     out->key = (struct slice){body.data, head.key_size < body.size ? head.key_size : body.size};
-    out->value = (struct slice){body.data + out->key.size, body.size - out->key.size};
+    out->value.size = body.size - out->key.size;
+    out->value.data = out->value.size > 0 ? body.data + out->key.size : NULL; /* there may be no body at all */
     return LSM_OK;
 }
 
