@@ -18,8 +18,9 @@
 ** INVARIANTS  (I1) A position is either on a usable byte of a block, or directly behind the last one ("not yet
 **                  resolved": resolve() follows the link only if there is something to read).
 **             (I2) Every byte read lies on a block in 1..limit.
-** OWNERSHIP   Images live in frames of the page cache. Redirects translate links, page numbers, and what a cached
-**             frame says of the place behind it.
+**             (I3) What the cache keeps does not depend on where blocks are: a page cut at the end of a block has the
+**                  link as it stands in the file, which the redirects of each reader translate.
+** OWNERSHIP   Images live in frames of the page cache.
 ** ERRORS      LSM_CORRUPT: bad frame byte, padding where a page is wanted, sizes that differ or are too
 **             large, an image of the wrong size. The hook's own code, with the page, when it refuses an image.
 ** COST        A miss: one read (two if the frame crosses a block), one decompression, one allocation.
@@ -141,6 +142,40 @@ static int frame_size(const uint8_t *size_bytes, uint8_t edge, uint64_t offset,
     return LSM_OK;
 }
 
+/* Keep where the frame ends, `at`, in terms that stay true when blocks are moved and moved again while the image is
+** cached: on its own block, or so far into the block that the link there names. */
+static int keep_next(struct pager *pager, const struct redirects *redirects, uint64_t offset, uint64_t at,
+                     struct error_context *error, struct page_frame *frame) {
+    uint32_t block_no = pager_block_of(pager, offset);
+    uint32_t end_block = pager_block_of(pager, at - 1);
+    uint8_t bytes[BLOCK_LINK_SIZE];
+    int rc;
+
+    frame->next = at;
+    frame->next_link = 0;
+    if (end_block == block_no) return LSM_OK;
+    rc = pager_read_raw(pager, pager_next_link_offset(pager, block_no), bytes, sizeof bytes);
+    if (rc != LSM_OK) return rc;
+    if (pager_redirect_block(redirects, get_u32(bytes)) != end_block) {
+        return error_corrupt(error, offset, "a frame is longer than a block");
+    }
+    frame->next_link = get_u32(bytes);
+    frame->next = at - pager_first_page(pager, end_block);
+    return LSM_OK;
+}
+
+static int next_of(const struct pager *pager, const struct redirects *redirects, uint64_t offset,
+                   const struct page_frame *frame, struct error_context *error, uint64_t *next) {
+    uint32_t block_no;
+    int rc;
+
+    *next = frame->next;
+    if (frame->next_link == 0) return LSM_OK;
+    rc = pager_resolve_link(pager, redirects, frame->next_link, offset, error, &block_no);
+    if (rc == LSM_OK) *next += pager_first_page(pager, block_no);
+    return rc;
+}
+
 /* Read the page frame at `offset` (a usable byte) and decompress it into `frame`. */
 static int frame_read(struct pager *pager, const struct redirects *redirects, uint64_t offset,
                       struct error_context *error, struct page_frame *frame) {
@@ -208,7 +243,8 @@ static int frame_read(struct pager *pager, const struct redirects *redirects, ui
         rc = error_corrupt(error, offset, "a page does not decompress to a page");
         goto done;
     }
-    frame->next = at;
+    rc = keep_next(pager, redirects, offset, at, error, frame);
+    if (rc != LSM_OK) goto done;
     atomic_fetch_add_explicit(&pager->pages_read, 1, memory_order_relaxed);
 done:
     memory_free(pager->env, raw);
@@ -220,6 +256,7 @@ int compressed_get(struct pager *pager, const struct redirects *redirects, uint6
     uint32_t block_no = pager_block_of(pager, offset);
     struct page_frame *frame = NULL;
     uint64_t ticket = 0;
+    uint64_t next = 0;
     int rc = LSM_OK;
 
     if (block_no == 0 || block_no > pager_block_limit(pager) ||
@@ -238,9 +275,10 @@ int compressed_get(struct pager *pager, const struct redirects *redirects, uint6
         if (rc != LSM_OK) goto done;
         frame = page_cache_add(&pager->cache, frame, ticket);
     }
-    /* The frame may have been read when the block it goes on in was elsewhere. */
+    rc = next_of(pager, redirects, offset, frame, error, &next);
+    if (rc != LSM_OK) goto done;
     *out = (struct page){.data = frame->data, .size = pager->page_size, .page_no = offset,
-                         .frame = frame, .next = pager_redirect(pager, redirects, frame->next)};
+                         .frame = frame, .next = next};
     frame = NULL;
 done:
     page_cache_put(&pager->cache, frame);

@@ -92,7 +92,8 @@ struct page_range page_ahead_range(uint64_t at, uint64_t begin, uint64_t span, u
 
 struct page_frame {
     uint64_t page_no;
-    uint64_t next;              /* compressed: offset behind the frame in the file */
+    uint64_t next;              /* compressed: offset behind the frame; see next_link */
+    uint32_t next_link;         /* compressed: 0, or the block, not redirected, that `next` counts from */
     struct page_frame *hash_next;
     struct page_frame *ring_next; /* the clock's ring; NULL = not in the cache */
     struct page_frame *ring_prev;

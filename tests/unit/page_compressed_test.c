@@ -129,31 +129,32 @@ static void put_padding(struct fixture *f, uint32_t total) {
 }
 
 /* Walk both ways over `count` pages whose images are full of 1, 2, 3, ... */
-static void check_chain(struct fixture *f, const struct segment *segment, uint32_t count) {
+static void check_chain(struct fixture *f, const struct redirects *redirects,
+                        const struct segment *segment, uint32_t count) {
     uint64_t page_no = segment->first;
     uint64_t size = 0;
     uint32_t seen = 0;
     struct page page;
 
     while (page_no != 0) {
-        CHECK_OK(pager_get(f->pager, NULL, page_no, &f->error, &page));
+        CHECK_OK(pager_get(f->pager, redirects, page_no, &f->error, &page));
         CHECK_EQ_INT(page.data[0], seen + 1);
         CHECK_EQ_INT(page.data[255], seen + 1);
         seen++;
-        CHECK_OK(pager_segment_next(f->pager, NULL, segment, &page, &f->error, &page_no));
+        CHECK_OK(pager_segment_next(f->pager, redirects, segment, &page, &f->error, &page_no));
         pager_put(f->pager, &page);
     }
     CHECK_EQ_UINT(seen, count);
-    CHECK_OK(pager_segment_last(f->pager, NULL, segment, &f->error, &page_no));
+    CHECK_OK(pager_segment_last(f->pager, redirects, segment, &f->error, &page_no));
     while (page_no != 0) {
-        CHECK_OK(pager_get(f->pager, NULL, page_no, &f->error, &page));
+        CHECK_OK(pager_get(f->pager, redirects, page_no, &f->error, &page));
         CHECK_EQ_INT(page.data[0], seen);
         seen--;
-        CHECK_OK(pager_segment_prev(f->pager, NULL, segment, &page, &f->error, &page_no));
+        CHECK_OK(pager_segment_prev(f->pager, redirects, segment, &page, &f->error, &page_no));
         pager_put(f->pager, &page);
     }
     CHECK_EQ_UINT(seen, 0);
-    CHECK_OK(pager_segment_measure(f->pager, NULL, segment, &f->error, &size));
+    CHECK_OK(pager_segment_measure(f->pager, redirects, segment, &f->error, &size));
     CHECK_EQ_UINT(size, segment->size);
 }
 
@@ -182,7 +183,50 @@ TEST(frames_and_padding_are_found_wherever_a_block_ends) {
         put_padding(&f, 5);
         segment.last = f.at - 1;
         segment.size += 262 + 40 + 262; /* short padding does not count */
-        check_chain(&f, &segment, 3);
+        check_chain(&f, NULL, &segment, 3);
+        close_fixture(&f);
+    }
+}
+
+static void copy_block(struct fixture *f, uint32_t from, uint32_t to) {
+    static uint8_t bytes[65536];
+
+    CHECK_OK(pager_read_raw(f->pager, (uint64_t)(from - 1) * sizeof bytes, bytes, sizeof bytes));
+    CHECK_OK(pager_write_raw(f->pager, (uint64_t)(to - 1) * sizeof bytes, bytes, sizeof bytes));
+    memset(bytes, 0xee, sizeof bytes); /* the old place is used for something else */
+    CHECK_OK(pager_write_raw(f->pager, (uint64_t)(from - 1) * sizeof bytes, bytes, sizeof bytes));
+}
+
+TEST(a_cached_page_leads_on_wherever_the_next_block_was_moved_to) {
+    for (uint32_t cut = 0; cut <= 262; cut++) {
+        struct redirects redirects = {.count = 1, .pairs = {{4, 3}}};
+        struct segment segment = {0};
+        struct fixture f;
+
+        TEST_NOTE("cut %u", cut);
+        open_fixture(&f);
+        pager_set_block_limit(f.pager, 5);
+        f.block_no = 2;
+        f.next_block = 4;
+        f.at = pager_last_page(f.pager, 2) + 1 - 262 - cut;
+        segment.first = put_page_frame(&f, 1);
+        put_page_frame(&f, 2); /* cut bytes of it in the first block */
+        put_page_frame(&f, 3);
+        put_padding(&f, 5);
+        segment.last = f.at - 1;
+        segment.size = 3 * 262;
+        check_chain(&f, NULL, &segment, 3);
+
+        copy_block(&f, 4, 3);
+        segment.last -= 65536;
+        page_cache_drop(&f.pager->cache, 0, UINT64_MAX); /* all is read anew */
+        check_chain(&f, &redirects, &segment, 3);
+
+        copy_block(&f, 3, 5); /* a block that moves again keeps its pair */
+        redirects.pairs[0].to = 5;
+        segment.last += 2 * 65536;
+        page_cache_drop(&f.pager->cache, pager_first_page(f.pager, 3), UINT64_MAX);
+        check_chain(&f, &redirects, &segment, 3);
         close_fixture(&f);
     }
 }
