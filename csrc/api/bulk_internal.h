@@ -40,9 +40,7 @@ struct bulk_connection {
     /* Of a reader, guarded by its mutex. Only the database handle, entered, makes a 0 a 1. */
     uint32_t references;          /* snapshots, scans and cursors that pin its version */
     lsm_cursor *pin;              /* keeps its read transaction open while referenced */
-    int64_t snapshot_id;          /* the version it is pinned to */
-    uint32_t txn_id;
-    uint32_t tree_id;
+    struct db_version version;    /* that it is pinned to */
 };
 
 struct bulk_error {

@@ -209,6 +209,7 @@ int32_t lsm_bulk_get_many(uint32_t id, uint32_t flags, uint32_t count, const uin
     result = answers.spilled ? LSM_BULK_TOO_SMALL : (int32_t)answers.size;
 done:
     if (rc != LSM_OK) result = bulk_fail(view, connection->db, rc);
+    if (result < 0 && result != LSM_BULK_TOO_SMALL) buffer_release(&view->pending); /* half of the answers */
     db_read_end(connection->db);
     bulk_unlock(connection);
     handle_leave(view);

@@ -79,28 +79,23 @@ fail:
     return rc;
 }
 
-/* The newest committed version, as the numbers of a reader pinned to it. False: not to be had. */
-static bool newest_version(struct bulk_connection *main, struct bulk_connection *out) {
+/* The newest committed version. False: not to be had. */
+static bool newest_version(struct bulk_connection *main, struct db_version *out) {
     int rc;
 
     bulk_lock(main);
-    rc = db_version(main->db, &out->snapshot_id, &out->txn_id, &out->tree_id);
+    rc = db_get_version(main->db, out);
     bulk_unlock(main);
     return rc == LSM_OK;
 }
 
-static bool same_version(const struct bulk_connection *left, const struct bulk_connection *right) {
-    return left->snapshot_id == right->snapshot_id && left->txn_id == right->txn_id &&
-           left->tree_id == right->tree_id;
-}
-
 /* One more reference, if the reader is of the version wanted; *idle: nobody has one. */
-static bool join_reader(struct bulk_connection *reader, const struct bulk_connection *wanted, bool *idle) {
+static bool join_reader(struct bulk_connection *reader, const struct db_version *wanted, bool *idle) {
     bool joined;
 
     bulk_lock(reader);
     *idle = reader->references == 0;
-    joined = wanted && !*idle && same_version(reader, wanted);
+    joined = wanted && !*idle && db_version_equal(&reader->version, wanted);
     if (joined) reader->references++;
     bulk_unlock(reader);
     return joined;
@@ -116,7 +111,7 @@ static int pin_reader(struct handle *handle, struct bulk_connection *reader) {
     } while (rc == LSM_BUSY &&
              bulk_wait_again(handle, reader->db, &wait, 0, LSM_BULK_LOCK_SNAPSHOT));
     if (rc == LSM_OK) {
-        rc = db_version(reader->db, &reader->snapshot_id, &reader->txn_id, &reader->tree_id);
+        rc = db_get_version(reader->db, &reader->version);
     }
     if (rc != LSM_OK) {
         (void)bulk_fail(handle, reader->db, rc);
@@ -150,7 +145,7 @@ static void close_idle_readers(struct handle *database) {
 
 int bulk_reader_acquire(struct handle *handle, struct handle *database,
                         struct bulk_connection **out) {
-    struct bulk_connection newest = {0};
+    struct db_version newest;
     struct bulk_connection *reader;
     struct bulk_connection *idle = NULL;
     uint32_t idle_count = 0;

@@ -127,7 +127,8 @@ static int scan_record(const struct bulk_scan *scan, lsm_cursor *cursor, struct 
     return rc;
 }
 
-/* The records that fit, as a block of *used bytes. A first record that does not fit is left pending. */
+/* The records that fit, as a block of *used bytes. A first record that does not fit is left pending. What goes wrong
+** behind others is met again, and told, by the next call. */
 static int scan_fill(struct bulk_scan *scan, lsm_cursor *cursor, uint8_t *out, uint32_t capacity,
                      uint32_t *used) {
     uint32_t count = 0;
@@ -140,10 +141,10 @@ static int scan_fill(struct bulk_scan *scan, lsm_cursor *cursor, uint8_t *out, u
         uint64_t size;
 
         rc = scan_advance(scan, cursor);
-        if (rc != LSM_OK) return rc;
-        if (scan->state == SCAN_ENDED) break;
-        rc = scan_record(scan, cursor, &key, &value);
-        if (rc != LSM_OK) return rc;
+        if (rc == LSM_OK && scan->state == SCAN_ENDED) break;
+        if (rc == LSM_OK) rc = scan_record(scan, cursor, &key, &value);
+        if (rc != LSM_OK && count == 0) return rc;
+        if (rc != LSM_OK) break;
         size = 8 + (((uint64_t)key.size + value.size + 3) & ~3ull);
         if (size > capacity - *used) break;
         bulk_put_record(out + *used, key, value);
@@ -170,17 +171,6 @@ static int passing_cursor(struct handle *view, struct bulk_connection *connectio
     } while (rc == LSM_BUSY &&
              bulk_wait_again(view, connection->db, &wait, 0, LSM_BULK_LOCK_SNAPSHOT));
     return rc;
-}
-
-/* Which version a connection reads. */
-struct version {
-    int64_t snapshot_id;
-    uint32_t txn_id;
-    uint32_t tree_id;
-};
-
-static int version_of(struct bulk_connection *connection, struct version *out) {
-    return db_version(connection->db, &out->snapshot_id, &out->txn_id, &out->tree_id);
 }
 
 /* Bounds of its own instead of the caller's. */
@@ -213,7 +203,7 @@ static int scan_rest(struct bulk_scan *scan, lsm_cursor *cursor) {
 
 /* What one call can do without a handle: the first block, through a cursor of the connection's. */
 static int scan_in_passing(struct handle *view, struct bulk_connection *connection,
-                           struct bulk_scan *scan, struct version *version, uint8_t *out,
+                           struct bulk_scan *scan, struct db_version *version, uint8_t *out,
                            uint32_t capacity) {
     lsm_cursor *cursor = NULL;
     uint32_t used;
@@ -223,7 +213,7 @@ static int scan_in_passing(struct handle *view, struct bulk_connection *connecti
     rc = passing_cursor(view, connection, &cursor);
     if (rc == LSM_OK) rc = scan_fill(scan, cursor, out, capacity, &used);
     if (rc == LSM_OK && scan->state != SCAN_ENDED) {
-        rc = version_of(connection, version);
+        rc = db_get_version(connection->db, version);
         if (rc == LSM_OK) rc = scan_rest(scan, cursor);
     }
     if (rc != LSM_OK) (void)bulk_fail(view, connection->db, rc);
@@ -233,22 +223,22 @@ static int scan_in_passing(struct handle *view, struct bulk_connection *connecti
 }
 
 /* The child reads a version that may be younger than that of the block: then the block is read anew. */
-static int scan_again(struct handle *child, const struct bulk_scan *first,
-                      const struct version *version, uint8_t *out, uint32_t capacity) {
-    struct version now;
+static int scan_again(struct handle *view, struct handle *child, const struct bulk_scan *first,
+                      const struct db_version *version, uint8_t *out, uint32_t capacity) {
+    struct db_version now;
     uint32_t used;
     int rc;
 
     bulk_lock(child->connection);
-    rc = version_of(child->connection, &now);
-    if (rc == LSM_OK && (now.snapshot_id != version->snapshot_id || now.txn_id != version->txn_id ||
-                         now.tree_id != version->tree_id)) {
+    rc = db_get_version(child->connection->db, &now);
+    if (rc == LSM_OK && !db_version_equal(&now, version)) {
         buffer_reset(&child->scan.bounds);
         child->scan.flags = first->flags;
         child->scan.remaining = first->remaining;
         rc = scan_own(&child->scan, first->lower, first->upper);
         if (rc == LSM_OK) rc = scan_fill(&child->scan, child->cursor, out, capacity, &used);
     }
+    if (rc != LSM_OK) (void)bulk_fail(view, child->connection->db, rc);
     bulk_unlock(child->connection);
     return rc;
 }
@@ -258,7 +248,7 @@ static uint32_t scan_start(struct handle *view, const struct bulk_scan *first, u
                            uint32_t capacity) {
     struct bulk_connection *connection = bulk_connection_of(view);
     struct bulk_scan scan = *first;
-    struct version version = {0};
+    struct db_version version = {0};
     struct handle *child = NULL;
     uint32_t result = 0;
     int rc;
@@ -273,10 +263,9 @@ static uint32_t scan_start(struct handle *view, const struct bulk_scan *first, u
     child->scan = scan;
     buffer_init(&scan.bounds, lsm_default_env()); /* it is the child's now */
     if (capacity > 0 && child->connection != connection) {
-        rc = scan_again(child, first, &version, out, capacity);
+        rc = scan_again(view, child, first, &version, out, capacity);
     }
     if (rc != LSM_OK) {
-        (void)bulk_fail(view, child->connection->db, rc);
         bulk_end_child(child);
     } else {
         result = child->id;
@@ -429,7 +418,7 @@ int32_t lsm_bulk_seek(uint32_t id, uint32_t mode, const uint8_t *key, uint32_t k
     int32_t result;
     int rc;
 
-    if (!bulk_size_ok(key, key_size) || mode > LSM_BULK_SEEK_GT) return LSM_BULK_MISUSE;
+    if (!bulk_size_ok(key, key_size) || mode > LSM_BULK_SEEK_GT || capacity > 0x7fffffffu) return LSM_BULK_MISUSE;
     result = handle_enter(id, HANDLE_VIEW, &view);
     if (result != LSM_OK) return result;
     bulk_begin_call(view);
@@ -483,7 +472,9 @@ int32_t lsm_bulk_cursor_seek(uint32_t id, uint32_t mode, const uint8_t *key, uin
     int32_t result;
     int rc;
 
-    if (!bulk_size_ok(key, key_size) || mode > LSM_BULK_SEEK_LEFAST) return LSM_BULK_MISUSE;
+    if (!bulk_size_ok(key, key_size) || mode > LSM_BULK_SEEK_LEFAST || capacity > 0x7fffffffu) {
+        return LSM_BULK_MISUSE;
+    }
     result = handle_enter(id, HANDLE_CURSOR, &handle);
     if (result != LSM_OK) return result;
     bulk_begin_call(handle);
@@ -539,7 +530,7 @@ int32_t lsm_bulk_cursor_move(uint32_t id, uint32_t movement, uint8_t *out, uint3
     int32_t result;
     int rc;
 
-    if (movement > LSM_BULK_PREV) return LSM_BULK_MISUSE;
+    if (movement > LSM_BULK_PREV || capacity > 0x7fffffffu) return LSM_BULK_MISUSE;
     result = handle_enter(id, HANDLE_CURSOR, &handle);
     if (result != LSM_OK) return result;
     bulk_begin_call(handle);

@@ -37,8 +37,17 @@ LSM_MUST_USE int db_get_ahead(lsm_db *db, struct slice key, uint32_t index, bool
 LSM_MUST_USE int db_read_begin(lsm_db *db);
 void db_read_end(lsm_db *db);
 uint64_t db_change_count(const lsm_db *db);
-/* What a reader connection reads: to find readers of the same version. */
-LSM_MUST_USE int db_version(lsm_db *db, int64_t *snapshot_id, uint32_t *txn_id, uint32_t *tree_id);
+/* What a connection reads. Connections of one database with the same numbers read the same: a freeze begins the count
+** of transactions anew, but there is one at most between two snapshots, and before it there is no old tree that the
+** snapshot lacks. */
+struct db_version {
+    int64_t snapshot_id;
+    int64_t old_tree;  /* its log position, -1 = none */
+    uint32_t txn_id;   /* in the live tree */
+    uint32_t tree_id;
+};
+LSM_MUST_USE int db_get_version(lsm_db *db, struct db_version *out);
+bool db_version_equal(const struct db_version *left, const struct db_version *right);
 
 LSM_MUST_USE int db_flush(lsm_db *db);
 LSM_MUST_USE int db_work_call(lsm_db *db, int merge, int kb, int *written_kb);

@@ -245,7 +245,8 @@ int db_cursor_renew(lsm_cursor *cursor) {
     enum merge_direction direction = cursor->direction;
     int rc;
 
-    if (!cursor->positioned || !cursor->stale || direction == MERGE_NONE) return LSM_OK;
+    if (!cursor->positioned) return db_report(cursor->db, cursor->lost);
+    if (!cursor->stale || direction == MERGE_NONE) return LSM_OK;
     rc = db_cursor_seek(cursor, at, direction == MERGE_FORWARD ? LSM_SEEK_GE : LSM_SEEK_LE);
     if (rc != LSM_OK) {
         cursor->positioned = true; /* the key is still there */

@@ -199,25 +199,34 @@ void db_read_end(lsm_db *db) {
     if (db->database) read_txn_end_if_unused(db);
 }
 
-int db_version(lsm_db *db, int64_t *snapshot_id, uint32_t *txn_id, uint32_t *tree_id) {
+static void version_from_header(const struct tree_header *header, int64_t snapshot_id, struct db_version *out) {
+    *out = (struct db_version){
+        .snapshot_id = snapshot_id,
+        .old_tree = header->old_id != 0 ? header->old_log_field : -1,
+        .txn_id = header->live.txn_id,
+        .tree_id = header->next_id,
+    };
+}
+
+int db_get_version(lsm_db *db, struct db_version *out) {
     struct tree_header header;
     int copy;
     int rc;
 
     if (db->database == NULL) return LSM_MISUSE;
     if (db->slot >= 0) {
-        *snapshot_id = db->snapshot.id;
-        *txn_id = db->header.live.txn_id;
-        *tree_id = db->header.next_id;
+        version_from_header(&db->header, db->snapshot.id, out);
         return LSM_OK;
     }
     if (db->shm == NULL) return LSM_MISUSE; /* a read-only connection between transactions */
     rc = shm_load_tree(db->shm, &header, &copy);
-    if (rc != LSM_OK) return rc;
-    *snapshot_id = shm_snapshot_id(db->shm);
-    *txn_id = header.live.txn_id;
-    *tree_id = header.next_id;
-    return LSM_OK;
+    if (rc == LSM_OK) version_from_header(&header, shm_snapshot_id(db->shm), out);
+    return rc;
+}
+
+bool db_version_equal(const struct db_version *left, const struct db_version *right) {
+    return left->snapshot_id == right->snapshot_id && left->old_tree == right->old_tree &&
+           left->txn_id == right->txn_id && left->tree_id == right->tree_id;
 }
 
 int db_get(lsm_db *db, struct slice key, bool *found, struct slice *value) {

@@ -157,6 +157,40 @@ TEST(what_is_written_after_the_first_block_does_not_show) {
     close_db(db);
 }
 
+/* The freeze of a tree begins the count of its transactions anew: the same number says another version. */
+TEST(a_new_snapshot_never_shares_a_reader_of_before_a_freeze) {
+    static const uint8_t large[9000];
+    const char *path = test_path("frozen.lsm");
+    uint32_t db = lsm_bulk_new();
+    uint32_t before, after;
+    uint8_t value[8];
+
+    CHECK_EQ_INT(lsm_bulk_config(db, LSM_CONFIG_AUTOWORK, 0), 0);
+    CHECK_EQ_INT(lsm_bulk_config(db, LSM_CONFIG_AUTOFLUSH, 8), 8);
+    CHECK_EQ_INT(lsm_bulk_open(db, (const uint8_t *)path, (uint32_t)strlen(path)), 0);
+    for (uint32_t commits = 1; commits < 5; commits++) { /* of which the first freezes */
+        CHECK_EQ_INT(lsm_bulk_flush(db), 0);
+        for (uint32_t i = 0; i < commits; i++) {
+            CHECK_EQ_INT(lsm_bulk_put(db, (const uint8_t *)"a", 1, (const uint8_t *)"old", 3), 0);
+            before = lsm_bulk_snapshot(db);
+            CHECK(before != 0);
+            if (i + 1 < commits) CHECK_EQ_INT(lsm_bulk_end(before), 1);
+        }
+        CHECK_EQ_INT(lsm_bulk_put(db, (const uint8_t *)"b", 1, large, sizeof large), 0);
+        for (uint32_t i = 0; i < 6; i++) {
+            uint8_t text = (uint8_t)('0' + i);
+            CHECK_EQ_INT(lsm_bulk_put(db, (const uint8_t *)"a", 1, &text, 1), 0);
+            after = lsm_bulk_snapshot(db);
+            CHECK_EQ_INT(lsm_bulk_get(after, (const uint8_t *)"a", 1, value, sizeof value), 1);
+            CHECK_EQ_INT(value[0], text);
+            CHECK_EQ_INT(lsm_bulk_get(before, (const uint8_t *)"a", 1, value, sizeof value), 3);
+            CHECK_EQ_INT(lsm_bulk_end(after), 1);
+        }
+        CHECK_EQ_INT(lsm_bulk_end(before), 1);
+    }
+    CHECK_EQ_INT(lsm_bulk_close(db, NULL, 0), 0);
+}
+
 TEST(a_live_scan_sees_what_its_transaction_writes_ahead) {
     uint32_t db = open_at(test_path("a")), scan, next;
     uint8_t block[300];

@@ -2,6 +2,7 @@
 ** lsm_cursor_api_test.c — lsm.h as its callers meet it: what can be written, what cursors show and
 ** allow.
 */
+#include "db/db.h"
 #include "support/api_helpers.h"
 
 /* ----------------------------------------------------------------------------------- writing -- */
@@ -391,6 +392,7 @@ TEST(a_position_lost_for_want_of_memory_is_not_the_end) {
             for (int i = 0; i < 3; i++) {
                 CHECK_RC(lsm_csr_next(cursor), LSM_NOMEM);
                 CHECK_RC(lsm_csr_prev(cursor), LSM_MISUSE);
+                CHECK_RC(db_cursor_renew(cursor), LSM_NOMEM);
                 CHECK_EQ_INT(lsm_csr_valid(cursor), 0);
             }
             CHECK_OK(lsm_csr_last(cursor));
