@@ -207,6 +207,7 @@ static int single_work(lsm_db *db, uint32_t merge, uint32_t pages, uint32_t *don
         rc = shm_load_tree(db->shm, &loaded, &copy);
         if (rc != LSM_OK) goto done;
     }
+    job.work.unlimited = pages == NO_LIMIT;
     room = room_before_checkpoint(&job, checkpoint_patience(db, header, &job));
     limited = room < pages;
     left = limited ? room : pages;

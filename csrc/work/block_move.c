@@ -8,7 +8,8 @@
 ** Page numbers and links inside pages keep their values; a redirect tells readers of this run where
 ** the block is now. Free-list-only levels above the run do not matter to it, but one that lies on
 ** the last block of the file keeps the file long: then that level is written anew, further in
-** front.
+** front. There are few redirects, so a run of which more blocks lie too far behind is written anew as a whole
+** (merge_step.c).
 **
 ** INVARIANTS  (I1) only the oldest run is moved, and only when nothing is being merged.
 **             (I2) the block moved to is lower than the one moved from, reusable, not block 1, and
@@ -17,9 +18,12 @@
 */
 #include "work/work_internal.h"
 
+#define GAIN_PART 4 /* to write a run anew the file must become shorter by this part of it at least */
+
 struct target_search {
     const struct redirects *redirects;
     int64_t limit;
+    uint32_t skip;   /* so many are found before */
     uint32_t target;
 };
 
@@ -30,13 +34,14 @@ static int visit_target(void *context, uint32_t block_no, int64_t snapshot_id) {
 
     if (block_no <= 1 || snapshot_id >= search->limit) return LSM_OK;
     if (pager_redirect_block(search->redirects, block_no) != block_no) return LSM_OK;
+    if (search->skip-- > 0) return LSM_OK;
     search->target = block_no;
     return STOP_WALK;
 }
 
-/* Lowest block that may be moved to, 0 = none. */
-static int find_target(struct work *work, uint32_t *target) {
-    struct target_search search = {&work->next.redirects, work_reuse_limit(work), 0};
+/* Of the blocks that may be moved to, the lowest but `skip`; 0 = none. */
+static int find_target(struct work *work, uint32_t skip, uint32_t *target) {
+    struct target_search search = {&work->next.redirects, work_reuse_limit(work), skip, 0};
     int rc = freelist_walk(work->env, work->pager, &work->next, work->error, visit_target, &search);
 
     if (rc == STOP_WALK) rc = LSM_OK;
@@ -44,24 +49,32 @@ static int find_target(struct work *work, uint32_t *target) {
     return rc;
 }
 
-/* Highest block of a finished level. */
-static int highest_block(struct work *work, uint32_t level_index, uint32_t *highest) {
+struct run_blocks {
+    uint32_t count;
+    uint32_t behind;  /* of them, behind a certain block */
+    uint32_t highest;
+};
+
+/* The blocks of a finished level. */
+static int walk_blocks(struct work *work, uint32_t level_index, uint32_t certain, struct run_blocks *out) {
     const struct segment *segment = &work->next.levels[level_index].left;
     const struct redirects *redirects = work_redirects(&work->next, level_index, UINT32_MAX);
     uint32_t block = pager_block_of(work->pager, segment->first);
     uint32_t last = pager_block_of(work->pager, segment->last);
-    uint32_t steps = 0;
     int rc;
 
-    for (*highest = block; block != last;) {
+    *out = (struct run_blocks){0};
+    for (;;) {
+        out->count++;
+        if (block > certain) out->behind++;
+        if (block > out->highest) out->highest = block;
+        if (block == last) return LSM_OK;
         rc = pager_next_block(work->pager, redirects, block, work->error, &block);
         if (rc != LSM_OK) return rc;
-        if (++steps > work->next.block_count) {
+        if (out->count > work->next.block_count) {
             return error_corrupt(work->error, segment->first, "blocks of a run form a circle");
         }
-        if (block > *highest) *highest = block;
     }
-    return LSM_OK;
 }
 
 static uint64_t moved(const struct work *work, uint64_t page_no, uint32_t from, uint32_t to) {
@@ -142,20 +155,39 @@ static int rewrite_freelist_level(struct work *work) {
     return rc;
 }
 
+int work_wants_rewrite(struct work *work, bool *wanted) {
+    struct snapshot *next = &work->next;
+    struct run_blocks blocks;
+    uint32_t end = 0; /* of the file afterwards: one more than needed is free in front of it */
+    int rc;
+
+    *wanted = false;
+    if (!work_is_compact(next) || work->limits.detached_readers) return LSM_OK;
+    rc = walk_blocks(work, next->level_count - 1, UINT32_MAX, &blocks);
+    if (rc == LSM_OK) rc = find_target(work, blocks.count, &end);
+    if (rc != LSM_OK || end == 0) return rc;
+    if (blocks.highest < end || blocks.highest - end < blocks.count / GAIN_PART) return LSM_OK;
+    rc = walk_blocks(work, next->level_count - 1, end, &blocks);
+    if (rc == LSM_OK) *wanted = blocks.behind > REDIRECTS_MAX - next->redirects.count;
+    return rc;
+}
+
 int work_move_block(struct work *work, uint32_t *pages) {
     struct snapshot *next = &work->next;
     uint32_t block_pages = next->block_size / next->page_size;
-    uint32_t from;
+    struct run_blocks data, freelist = {0};
     uint32_t target = 0;
-    uint32_t freelist_block = 0;
+    uint32_t from, freelist_block;
     int rc;
 
     *pages = 0;
     if (!work_is_compact(next) || work->limits.detached_readers) return LSM_OK;
-    rc = highest_block(work, next->level_count - 1, &from);
-    if (rc == LSM_OK && next->level_count > 1) rc = highest_block(work, 0, &freelist_block);
-    if (rc == LSM_OK) rc = find_target(work, &target);
+    rc = walk_blocks(work, next->level_count - 1, 0, &data);
+    if (rc == LSM_OK && next->level_count > 1) rc = walk_blocks(work, 0, 0, &freelist);
+    if (rc == LSM_OK) rc = find_target(work, 0, &target);
     if (rc != LSM_OK || target == 0) return rc;
+    from = data.highest;
+    freelist_block = freelist.highest;
 
     if (next->level_count == 2 && freelist_block >= from && target < freelist_block &&
         pager_block_of(work->pager, next->levels[0].left.first) == freelist_block &&

@@ -361,12 +361,26 @@ done:
     return rc;
 }
 
+/* A merge of the oldest run alone, in one slice: no reader has to know of merges with one input. */
+static int rewrite(struct work *work, uint32_t *pages) {
+    struct snapshot *next = &work->next;
+    uint32_t index = next->level_count - 1;
+    int rc;
+
+    memset(next->append, 0, sizeof next->append); /* behind runs that lie far behind */
+    rc = set_up(work, index, 1);
+    if (rc == LSM_OK) rc = slice(work, index, UINT32_MAX, pages);
+    return rc;
+}
+
 /* What a merge of everything leaves to be done: fewer levels, and a shorter file. */
 static int shrink(struct work *work, uint32_t *pages) {
     bool folded = false;
+    bool anew = false;
     int rc = work_fold_freelist(work, &folded);
 
-    if (rc == LSM_OK) rc = work_move_block(work, pages);
+    if (rc == LSM_OK && work->unlimited) rc = work_wants_rewrite(work, &anew);
+    if (rc == LSM_OK) rc = anew ? rewrite(work, pages) : work_move_block(work, pages);
     if (rc == LSM_OK && folded && *pages == 0) *pages = 1;
     return rc;
 }

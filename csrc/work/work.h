@@ -40,6 +40,7 @@ struct work {
     struct work_limits limits;
     struct snapshot published;  /* as it was at the beginning, or at the last publication */
     struct snapshot next;       /* private copy being changed */
+    bool unlimited;             /* who asked for the work set no limit: may be set after work_begin */
     bool changed;               /* `next` differs from `published` */
     uint32_t pages_written;     /* data pages since work_begin */
     struct freelist overlay;    /* changes to the free list since `published`, on top of its runs */

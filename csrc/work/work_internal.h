@@ -168,6 +168,8 @@ LSM_MUST_USE int merge_release_inputs(struct work *work, uint32_t level_index, e
 /* Move the highest block of the only segment of a compact database down. *pages = work done, 0 =
 ** nothing to do. */
 LSM_MUST_USE int work_move_block(struct work *work, uint32_t *pages);
+/* Is the only segment better written anew than moved block by block? */
+LSM_MUST_USE int work_wants_rewrite(struct work *work, bool *wanted);
 /* Delete the free-list-only levels of a compact database, if their content fits the snapshot's
 ** entries. */
 LSM_MUST_USE int work_fold_freelist(struct work *work, bool *folded);
