@@ -111,69 +111,61 @@ int32_t lsm_bulk_delete(uint32_t id, uint32_t flags, const uint8_t *key, uint32_
     return result;
 }
 
-/* The first (or last) key of a range. */
-static int edge_key(lsm_cursor *cursor, bool last, uint32_t flags, struct slice lower,
-                    struct slice upper, struct buffer *key) {
-    struct slice found;
-    bool inside;
-    int rc;
+/* The last key, which a range without upper bound ends with. */
+static int last_key(lsm_db *db, struct buffer *key) {
+    lsm_cursor *cursor = NULL;
+    struct slice found = {NULL, 0};
+    int rc = db_cursor_open(db, &cursor);
 
-    if (!last) {
-        if (!(flags & LSM_BULK_HAS_LOWER)) {
-            rc = db_cursor_first(cursor);
-        } else if (flags & LSM_BULK_LOWER_INCLUSIVE) {
-            rc = db_cursor_seek(cursor, lower, LSM_SEEK_GE);
-        } else {
-            rc = db_cursor_seek_gt(cursor, lower);
-        }
-    } else if (!(flags & LSM_BULK_HAS_UPPER)) {
-        rc = db_cursor_last(cursor);
-    } else if (flags & LSM_BULK_UPPER_INCLUSIVE) {
-        rc = db_cursor_seek(cursor, upper, LSM_SEEK_LE);
-    } else {
-        rc = db_cursor_seek_lt(cursor, upper);
-    }
-    buffer_reset(key);
-    if (rc != LSM_OK || !db_cursor_valid(cursor)) return rc == LSM_OK ? LSM_BULK_ABSENT : rc;
-    rc = db_cursor_key(cursor, &found);
-    if (rc != LSM_OK) return rc;
-    inside = true;
-    if (!last && (flags & LSM_BULK_HAS_UPPER)) {
-        int order = key_compare(found, upper);
-        inside = order < 0 || (order == 0 && (flags & LSM_BULK_UPPER_INCLUSIVE));
-    }
-    if (last && (flags & LSM_BULK_HAS_LOWER)) {
-        int order = key_compare(found, lower);
-        inside = order > 0 || (order == 0 && (flags & LSM_BULK_LOWER_INCLUSIVE));
-    }
-    return inside ? buffer_assign(key, found) : LSM_BULK_ABSENT;
+    if (rc == LSM_OK) rc = db_cursor_last(cursor);
+    if (rc == LSM_OK && !db_cursor_valid(cursor)) rc = LSM_BULK_ABSENT;
+    if (rc == LSM_OK) rc = db_cursor_key(cursor, &found);
+    if (rc == LSM_OK) rc = buffer_assign(key, found);
+    db_cursor_close(cursor);
+    return rc;
+}
+
+static int delete_if_there(lsm_db *db, struct slice key) {
+    bool found = false;
+    int rc = exists(db, key, &found);
+
+    return rc == LSM_OK && found ? db_delete(db, key) : rc;
 }
 
 /*
-** Bounds of all kinds over the C delete, which keeps both ends: find the outermost keys that exist, delete
-** between them, then themselves.
+** Bounds of all kinds over the C delete, which keeps both ends: delete between them, then them. The bounds are taken as
+** they are, not as the outermost keys between them: those deleted one by one before are done away with, too, and nobody
+** has to walk over them.
 */
 static int delete_range(struct handle *handle, uint32_t flags, struct slice lower,
                         struct slice upper) {
+    static const uint8_t zero = 0;
+    static const struct slice nothing = {NULL, 0}; /* and "zero": the two smallest keys */
+    bool with_lower = (flags & LSM_BULK_HAS_LOWER) == 0 || (flags & LSM_BULK_LOWER_INCLUSIVE) != 0;
+    bool with_upper = (flags & LSM_BULK_HAS_UPPER) == 0 || (flags & LSM_BULK_UPPER_INCLUSIVE) != 0;
     lsm_db *db = handle->main.db;
-    lsm_cursor *cursor = NULL;
-    struct buffer first;
     struct buffer last;
-    int rc;
+    int order;
+    int rc = LSM_OK;
 
-    buffer_init(&first, lsm_default_env());
     buffer_init(&last, lsm_default_env());
-    rc = db_cursor_open(db, &cursor);
-    if (rc == LSM_OK) rc = edge_key(cursor, false, flags, lower, upper, &first);
-    if (rc == LSM_OK) rc = edge_key(cursor, true, flags, lower, upper, &last);
-    db_cursor_close(cursor);
-    if (rc == LSM_OK) rc = db_delete_range(db, buffer_slice(&first), buffer_slice(&last));
-    if (rc == LSM_OK) rc = db_delete(db, buffer_slice(&first));
-    if (rc == LSM_OK) rc = db_delete(db, buffer_slice(&last));
-    if (rc == LSM_BULK_ABSENT) rc = LSM_OK;
-    buffer_release(&first);
+    if (!(flags & LSM_BULK_HAS_UPPER)) {
+        rc = last_key(db, &last);
+        upper = buffer_slice(&last);
+    }
+    if (rc == LSM_OK && !(flags & LSM_BULK_HAS_LOWER)) {
+        lower = (struct slice){&zero, 1};
+        order = key_compare(nothing, upper);
+        if (order < 0 || (order == 0 && with_upper)) rc = delete_if_there(db, nothing);
+    }
+    if (rc != LSM_OK) goto done;
+    order = key_compare(lower, upper);
+    if (order < 0) rc = db_delete_range(db, lower, upper);
+    if (rc == LSM_OK && with_lower && (order < 0 || (order == 0 && with_upper))) rc = delete_if_there(db, lower);
+    if (rc == LSM_OK && with_upper && order < 0) rc = delete_if_there(db, upper);
+done:
     buffer_release(&last);
-    return rc;
+    return rc == LSM_BULK_ABSENT ? LSM_OK : rc;
 }
 
 struct operation {
