@@ -13,7 +13,7 @@
  *
  * db.transaction((tx) => { // all of it or nothing
  *   tx.delete("tree:oak");
- *   tx.incr("felled");
+ *   tx.set("bench:oak", "new");
  * });
  * ```
  *
@@ -62,11 +62,12 @@ export type {
 } from "./src/maintenance.ts";
 
 export type { BackupOptions } from "./src/backup.ts";
+export type { DestroyOptions } from "./src/destroy.ts";
 export type { VerifyFileOptions, VerifyProblem, VerifyReport } from "./src/verify.ts";
 export type { Progress, ProgressOptions } from "./src/task.ts";
 
 export type { Codec, KeyCodec } from "./src/codec.ts";
-export { bytes, i64, json, u64, utf8 } from "./src/codecs.ts";
+export { bytes, f64, i64, json, u64, utf8 } from "./src/codecs.ts";
 export { tuple } from "./src/tuple.ts";
 export type { TuplePart } from "./src/tuple.ts";
 export { schema } from "./src/schema.ts";

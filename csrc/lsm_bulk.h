@@ -28,7 +28,7 @@
 extern "C" {
 #endif
 
-#define LSM_BULK_ABI 2u
+#define LSM_BULK_ABI 3u
 
 #define LSM_BULK_ABSENT -1    /* no such key, no entry there */
 #define LSM_BULK_TOO_SMALL -2 /* the result waits on the handle */
@@ -199,10 +199,10 @@ LSM_API uint32_t lsm_bulk_scan(uint32_t view, uint32_t flags, uint32_t limit, co
 ** result is a block of that one record; taking it completely moves past it). */
 LSM_API int32_t lsm_bulk_scan_next(uint32_t scan, uint8_t *out, uint32_t capacity);
 
-/* Number of keys in a range, as two u32 in `out`. Result 8. */
-LSM_API int32_t lsm_bulk_count(uint32_t view, uint32_t flags, const uint8_t *lower, uint32_t lower_size,
-                               const uint8_t *upper, uint32_t upper_size, uint8_t *out,
-                               uint32_t capacity);
+/* Number of keys in a range, `limit` at most (0xffffffff: all), as two u32 in `out`. Result 8. */
+LSM_API int32_t lsm_bulk_count(uint32_t view, uint32_t flags, uint32_t limit, const uint8_t *lower,
+                               uint32_t lower_size, const uint8_t *upper, uint32_t upper_size,
+                               uint8_t *out, uint32_t capacity);
 
 /* --------------------------------------------------------------------------------- cursors -- */
 /* A cursor moves in both directions after any positioning, but for a seek EQ that found nothing: then there is no

@@ -1,15 +1,12 @@
 /**
  * The README of Python's lsm-db, line by line. The Python lines stand above their translations; the comments
- * behind show what is printed.
+ * behind show what is printed. Leaves `python_readme.ldb` in the working directory.
  *
  *     deno run --allow-ffi=zig-out/lib examples/python_readme.ts
  *     bun run examples/python_readme.ts
  *
  * @module
  */
-import { mkdtempSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { Lsm } from "../mod.ts";
 
 /** Runs the example on a new file, and prints with `print`. */
@@ -157,5 +154,10 @@ export function run(file: string, print: (line: string) => void): void {
 }
 
 if (import.meta.main) {
-  run(join(mkdtempSync(join(tmpdir(), "lsm-example-")), "test.ldb"), console.log);
+  const file = "python_readme.ldb";
+  {
+    using db = new Lsm(file);
+    db.clear(); // what an earlier run left
+  }
+  run(file, console.log);
 }

@@ -20,6 +20,6 @@ for (const [key, value] of db.entries({ prefix: "fruit:", reverse: true })) {
 
 db.transaction((tx) => { // all of it or nothing
   tx.delete("tree:oak");
-  tx.incr("felled");
+  tx.set("bench:oak", "new");
 });
 console.log(db.has("tree:oak"), db.count()); // false 3

@@ -10,7 +10,7 @@
  */
 
 /** Version of the interface this binding speaks: `LSM_BULK_ABI`. */
-export const ABI = 2;
+export const ABI = 3;
 
 /** Negative results. */
 export const RESULT = {

@@ -85,9 +85,10 @@ class Search {
     if (reason !== undefined) this.#attempts.push(reason);
     const system = `${process.platform}-${process.arch}, ${this.#runtime.name}`;
     const hint = this.#hint();
-    const lines = [...this.#attempts.map((attempt) => `- ${attempt}`), hint].join("\n  ");
-    // The hint is part of the message: whoever forgot the permission sees nothing but that.
-    throw new LsmError("LSM_LIBRARY", `Cannot load the native library (${system}):\n  ${lines}`, {
+    const start = `Cannot load the native library (${system})`;
+    const attempts = this.#attempts.map((attempt) => `\n  - ${attempt}`).join("");
+    // What is to be done comes first: what was tried may speak of other permissions, which would not help.
+    throw new LsmError("LSM_LIBRARY", `${start}: ${hint}\n  Tried:${attempts}`, {
       op: "open",
       hint,
       cause: this.#cause,
@@ -104,8 +105,8 @@ class Search {
     const flag = this.#refused === undefined
       ? undefined
       : this.#runtime.permissionFor(folderOf(this.#refused));
-    if (flag !== undefined) return `Run with ${flag}`;
-    return "Install the package of this platform, build the library in a source tree, or name a " +
+    if (flag !== undefined) return `run with ${flag}`;
+    return "install the package of this platform, build the library in a source tree, or name a " +
       "file with the option `library` or the variable LSM_LIBRARY";
   }
 }

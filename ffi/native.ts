@@ -92,6 +92,7 @@ export interface Native {
   count(
     view: Handle,
     flags: number,
+    limit: number,
     lower: Uint8Array,
     lowerSize: number,
     upper: Uint8Array,

@@ -51,7 +51,7 @@ export const SYMBOLS = {
   },
   lsm_bulk_scan_next: { parameters: ["u32", "buffer", "u32"], result: "i32" },
   lsm_bulk_count: {
-    parameters: ["u32", "u32", "buffer", "u32", "buffer", "u32", "buffer", "u32"],
+    parameters: ["u32", "u32", "u32", "buffer", "u32", "buffer", "u32", "buffer", "u32"],
     result: "i32",
   },
   lsm_bulk_cursor: { parameters: ["u32"], result: "u32" },

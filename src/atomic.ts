@@ -4,12 +4,13 @@
  * @module
  */
 import type { Connection, Level } from "./connection.ts";
-import { LsmMisuseError } from "./errors.ts";
+import { LsmClosedError, LsmMisuseError } from "./errors.ts";
 import { cannot } from "./failure.ts";
 
 /**
  * Runs `work` in the level that has just been opened for it, and closes that level. A level that `work`
- * has closed itself is left alone.
+ * has committed or rolled back itself is left alone; one that was lost otherwise is an error, as whoever
+ * called believes that it was committed.
  */
 export function finishWith<T>(
   connection: Connection,
@@ -20,6 +21,7 @@ export function finishWith<T>(
   try {
     const result = work();
     refusePromise(result, connection, op);
+    if (level.isLost) throw lostError(connection, op);
     if (level.state === "open") connection.commit(level, false, op);
     return result;
   } catch (error) {
@@ -36,6 +38,16 @@ function undo(connection: Connection, level: Level, op: string): void {
   } catch {
     // A rollback that fails leaves its work to the next opening of the file.
   }
+}
+
+/** The error for a level that was rolled back though nobody asked for it. */
+function lostError(connection: Connection, op: string): LsmClosedError {
+  const doing = { op, path: connection.path };
+  const why = "the transaction ended with the closing of the database, or with a write that failed";
+  return new LsmClosedError(`${cannot(doing)}: ${why}`, {
+    ...doing,
+    hint: "nothing that was written in it is left",
+  });
 }
 
 /** What is done behind an `await` would be done outside the transaction. */

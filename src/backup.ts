@@ -3,13 +3,14 @@
  *
  * @module
  */
-import { BACKUP } from "../ffi/frames.ts";
+import { BACKUP, CONFIG } from "../ffi/frames.ts";
 import type { Handle } from "../ffi/native.ts";
 import type { Connection } from "./connection.ts";
+import { LsmBusyError } from "./errors.ts";
 import { enterScratch, leaveScratch } from "./memory.ts";
 import { describe } from "./packed.ts";
 import { toPath } from "./path.ts";
-import { checkProgressOptions, finishTask } from "./task.ts";
+import { checkProgressOptions, finishTask, pause } from "./task.ts";
 import type { ProgressOptions } from "./task.ts";
 
 /** Options of `db.backup()`. */
@@ -30,7 +31,10 @@ export async function backUp(
   if (typeof overwrite !== "boolean") {
     throw new TypeError(`Option overwrite must be a boolean, not ${describe(overwrite)}`);
   }
-  const handle = begin(connection, to, overwrite);
+  const begun = begin(connection, to, overwrite);
+  const handle = typeof begun === "number"
+    ? begun
+    : await beginWhenFree(connection, to, overwrite, options.signal);
   try {
     await finishTask(connection, handle, { op: "backup", to }, options);
   } finally {
@@ -38,7 +42,27 @@ export async function backUp(
   }
 }
 
-function begin(connection: Connection, to: string, overwrite: boolean): Handle {
+/** Begins as soon as nobody has the target open any more: waiting holds up nothing else in this thread. */
+async function beginWhenFree(
+  connection: Connection,
+  to: string,
+  overwrite: boolean,
+  signal: AbortSignal | undefined,
+): Promise<Handle> {
+  const { native } = connection;
+  const patience = native.config(connection.use("backup"), CONFIG.BUSY_TIMEOUT, -1);
+  const until = performance.now() + patience;
+  for (;;) {
+    await pause(signal);
+    signal?.throwIfAborted();
+    const begun = begin(connection, to, overwrite);
+    if (typeof begun === "number") return begun;
+    if (performance.now() >= until) throw begun;
+  }
+}
+
+/** A file that is open is no failure yet. */
+function begin(connection: Connection, to: string, overwrite: boolean): Handle | LsmBusyError {
   const parent = connection.use("backup");
   const scratch = enterScratch();
   try {
@@ -47,8 +71,10 @@ function begin(connection: Connection, to: string, overwrite: boolean): Handle {
     const size = key.text.write(to, 0, "utf8");
     const flags = overwrite ? BACKUP.OVERWRITE : 0;
     const handle = connection.native.backup(parent, key.bytes, size, flags);
-    if (handle === 0) throw connection.failedToMake("backup", parent, to);
-    return handle;
+    if (handle !== 0) return handle;
+    const error = connection.failedToMake("backup", parent, to);
+    if (error instanceof LsmBusyError) return error;
+    throw error;
   } finally {
     leaveScratch(scratch);
   }

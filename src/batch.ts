@@ -7,10 +7,11 @@
  */
 import { OP, OP_HEAD_SIZE, padded } from "../ffi/frames.ts";
 import type { Memory } from "./memory.ts";
-import { describe } from "./packed.ts";
+import { describe, located } from "./packed.ts";
 import type { Packed, PackedKey } from "./packed.ts";
-import { BOUND_OPTIONS, boundFlags, resolveRange } from "./range.ts";
-import type { Bounds } from "./range.ts";
+import { BOUND_OPTIONS, boundFlags, encodePrefix, resolveRange } from "./range.ts";
+import type { Bounds, KeyRange } from "./range.ts";
+import { quoteKey } from "./source.ts";
 import type { BatchOp, Entries } from "./types.ts";
 
 /** Operations, one behind the other. */
@@ -90,18 +91,45 @@ export function packEntries<K, V>(batch: Batch<K, V>, entries: Entries<K, V>): v
     throw new TypeError(`Expected pairs or an object, got ${describe(entries)}`);
   }
   if (!(Symbol.iterator in entries)) {
-    // The type allows a plain object only where keys are text.
+    // The type allows a plain object only where keys are text. These would be one without properties.
+    if (Symbol.asyncIterator in entries || isPromise(entries)) {
+      throw new TypeError(
+        `Expected pairs or an object, got ${describe(entries)}, which takes time: ` +
+          "await it, or Array.fromAsync(it), and pass the result",
+      );
+    }
     for (const [key, value] of Object.entries(entries as Record<string, V>)) {
-      batch.set(key as K, value);
+      try {
+        batch.set(key as K, value);
+      } catch (error) {
+        throw located(`Entry ${quoteKey(key)}`, error);
+      }
     }
     return;
   }
+  let index = 0;
   for (const pair of entries) {
-    if (typeof pair !== "object" || pair === null) {
-      throw new TypeError(`Expected a pair of key and value, got ${describe(pair)}`);
+    checkPair(pair, index);
+    try {
+      batch.set(pair[0], pair[1]);
+    } catch (error) {
+      throw located(`Entry ${index}`, error);
     }
-    batch.set(pair[0], pair[1]);
+    index++;
   }
+}
+
+function checkPair(pair: unknown, index: number): void {
+  if (typeof pair !== "object" || pair === null) {
+    throw new TypeError(`Entry ${index}: expected a pair of key and value, got ${describe(pair)}`);
+  }
+  if (!Array.isArray(pair) || pair.length >= 2) return;
+  const missing = pair.length === 0 ? "key and value are" : `the value of ${quoteKey(pair[0])} is`;
+  throw new TypeError(`Entry ${index}: expected a pair of key and value, but ${missing} missing`);
+}
+
+function isPromise(value: object): boolean {
+  return "then" in value && typeof value.then === "function";
 }
 
 /** Packs the argument of `batch`. All code of the user's has run when it returns. */
@@ -110,22 +138,32 @@ export function packOps<K, V>(
   ops: Iterable<BatchOp<K, V>>,
   keys: PackedKey<K>,
 ): void {
+  let index = 0;
   for (const op of ops) {
-    switch (op.type) {
-      case "set":
-        batch.set(op.key, op.value);
-        break;
-      case "delete":
-        batch.delete(op.key);
-        break;
-      case "deleteRange":
-        batch.deleteRange(boundedRange(op.range, keys));
-        break;
-      default: {
-        const { type } = op as { type: unknown };
-        const names = '"set", "delete" or "deleteRange"';
-        throw new TypeError(`An operation is ${names}, not ${JSON.stringify(type)}`);
-      }
+    try {
+      packOp(batch, op, keys);
+    } catch (error) {
+      throw located(`Operation ${index}`, error);
+    }
+    index++;
+  }
+}
+
+function packOp<K, V>(batch: Batch<K, V>, op: BatchOp<K, V>, keys: PackedKey<K>): void {
+  switch (op.type) {
+    case "set":
+      batch.set(op.key, op.value);
+      break;
+    case "delete":
+      batch.delete(op.key);
+      break;
+    case "deleteRange":
+      batch.deleteRange(boundedRange(op.range, keys));
+      break;
+    default: {
+      const { type } = op as { type: unknown };
+      const names = '"set", "delete" or "deleteRange"';
+      throw new TypeError(`An operation is ${names}, not ${JSON.stringify(type)}`);
     }
   }
 }
@@ -134,20 +172,23 @@ function boundedRange<K, V>(
   range: Extract<BatchOp<K, V>, { type: "deleteRange" }>["range"],
   keys: PackedKey<K>,
 ): Bounds {
-  requireBound(range);
+  requireBound(range, keys);
   return resolveRange(range, keys, BOUND_OPTIONS);
 }
 
 /**
- * Refuses a range that is everything: an undefined variable must not empty a database. Only `gt`, `gte`,
- * `lt`, `lte`, `prefix` and `limit` with a value count.
+ * Refuses a range that is everything: an undefined variable, or an empty one, must not empty a database. Only
+ * `gt`, `gte`, `lt`, `lte` and `limit` with a value count, and a prefix that has bytes.
  */
-export function requireBound(range: object): void {
-  const names = [...BOUND_OPTIONS, "limit"];
-  const isObject = typeof range === "object" && range !== null;
-  const options = range as Record<string, unknown>;
-  if (isObject && names.some((name) => options[name] !== undefined)) return;
+export function requireBound<K>(range: KeyRange<K>, keys: PackedKey<K>): void {
+  if (typeof range === "object" && range !== null) {
+    const { gt, gte, lt, lte, limit, prefix } = range;
+    if ([gt, gte, lt, lte, limit].some((bound) => bound !== undefined)) return;
+    const baseSize = keys.base?.length ?? 0;
+    if (prefix !== undefined && encodePrefix(keys, prefix).length > baseSize) return;
+  }
   throw new TypeError(
-    "A range to delete needs a bound, a prefix or a limit; to delete everything call clear",
+    "A range to delete needs a bound, a limit or a prefix that is not empty; " +
+      "to delete everything call clear",
   );
 }

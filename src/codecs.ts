@@ -1,31 +1,30 @@
 /**
- * The codecs in the core: bytes, text, JSON and 64-bit integers. Tuples are in `tuple.ts`, validated
+ * The codecs in the core: bytes, text, JSON, 64-bit integers and numbers. Tuples are in `tuple.ts`, validated
  * values in `schema.ts`.
  *
  * @module
  */
 import { Buffer } from "node:buffer";
 import type { Codec, KeyCodec } from "./codec.ts";
-import { Memory } from "./memory.ts";
-import { copyBytes, describe, IN_PLACE } from "./packed.ts";
-import type { Packed, PackedKey } from "./packed.ts";
+import type { Memory } from "./memory.ts";
+import { copyBytes, decodeWith, describe, encodeWith, IN_PLACE, wrongType } from "./packed.ts";
+import type { Packed, PackedKey, Role } from "./packed.ts";
 
 /** The public half of a codec that works in place. */
 abstract class InPlace<T> implements Codec<T>, Packed<T> {
   abstract readonly name: string;
+  declare readonly role?: Role | undefined;
   readonly [IN_PLACE] = true;
 
   abstract write(value: T, target: Memory, offset: number): number;
   abstract read(source: Memory, start: number, end: number): T;
 
   encode(value: T): Uint8Array {
-    const memory = new Memory(64);
-    return memory.copy(0, this.write(value, memory, 0));
+    return encodeWith(this, value);
   }
 
   decode(bytes: Uint8Array): T {
-    const memory = new Memory(64);
-    return this.read(memory, 0, copyBytes(bytes, memory, 0));
+    return decodeWith(this, bytes);
   }
 }
 
@@ -45,7 +44,7 @@ class BytesCodec extends InPlaceKey<Uint8Array> {
   readonly name = "bytes";
 
   write(value: Uint8Array, target: Memory, offset: number): number {
-    return copyBytes(value, target, offset);
+    return copyBytes(value, target, offset, this.role);
   }
 
   read(source: Memory, start: number, end: number): Uint8Array {
@@ -62,7 +61,7 @@ class Utf8Codec extends InPlaceKey<string> {
   readonly name = "utf8";
 
   write(value: string, target: Memory, offset: number): number {
-    if (typeof value !== "string") throw new TypeError(`Expected a string, got ${describe(value)}`);
+    if (typeof value !== "string") throw wrongType(this.role, "a string", value);
     const length = value.length;
     if (length > SHORT || offset + length > target.size) return writeText(value, target, offset);
     const bytes = target.bytes;
@@ -111,22 +110,31 @@ class JsonCodec extends InPlace<unknown> {
   }
 }
 
-function checkInteger(value: bigint, least: bigint, most: bigint): void {
-  if (typeof value !== "bigint") throw new TypeError(`Expected a bigint, got ${describe(value)}`);
+function checkInteger(
+  value: bigint,
+  least: bigint,
+  most: bigint,
+  role: Role | undefined,
+): void {
+  if (typeof value !== "bigint") throw wrongType(role, "a bigint", value);
   if (value < least || value > most) {
     throw new RangeError(`${value} is not between ${least} and ${most}`);
   }
 }
 
 function checkEight(size: number): void {
-  if (size !== 8) throw new RangeError(`An integer takes 8 bytes, these are ${size}`);
+  if (size !== 8) throw new RangeError(`A number takes 8 bytes, these are ${size}`);
 }
+
+const I64_MIN = -(2n ** 63n);
+const I64_MAX = 2n ** 63n - 1n;
+const U64_MAX = 2n ** 64n - 1n;
 
 class I64Codec extends InPlace<bigint> {
   readonly name = "i64";
 
   write(value: bigint, target: Memory, offset: number): number {
-    checkInteger(value, -(2n ** 63n), 2n ** 63n - 1n);
+    checkInteger(value, I64_MIN, I64_MAX, this.role);
     target.reserve(offset, 8);
     target.text.writeBigInt64BE(value, offset);
     return 8;
@@ -142,7 +150,7 @@ class U64Codec extends InPlaceKey<bigint> {
   readonly name = "u64";
 
   write(value: bigint, target: Memory, offset: number): number {
-    checkInteger(value, 0n, 2n ** 64n - 1n);
+    checkInteger(value, 0n, U64_MAX, this.role);
     target.reserve(offset, 8);
     target.text.writeBigUInt64BE(value, offset);
     return 8;
@@ -151,6 +159,37 @@ class U64Codec extends InPlaceKey<bigint> {
   read(source: Memory, start: number, end: number): bigint {
     checkEight(end - start);
     return source.text.readBigUInt64BE(start);
+  }
+}
+
+const view = new DataView(new ArrayBuffer(8));
+const SIGN = 0x8000_0000;
+const NOT_A_NUMBER = 0x7ff8_0000;
+
+/** Bits of a number as two halves; here they are turned so that they sort as the numbers do, and back. */
+class F64Codec extends InPlaceKey<number> {
+  readonly name = "f64";
+
+  write(value: number, target: Memory, offset: number): number {
+    if (typeof value !== "number") throw wrongType(this.role, "a number", value);
+    view.setFloat64(0, value);
+    const high = Number.isNaN(value) ? NOT_A_NUMBER : view.getUint32(0); // one for all
+    const low = Number.isNaN(value) ? 0 : view.getUint32(4);
+    const isNegative = high >= SIGN;
+    target.reserve(offset, 8);
+    target.text.writeUInt32BE((isNegative ? ~high : high | SIGN) >>> 0, offset);
+    target.text.writeUInt32BE((isNegative ? ~low : low) >>> 0, offset + 4);
+    return 8;
+  }
+
+  read(source: Memory, start: number, end: number): number {
+    checkEight(end - start);
+    const high = source.text.readUInt32BE(start);
+    const low = source.text.readUInt32BE(start + 4);
+    const isNegative = high < SIGN;
+    view.setUint32(0, isNegative ? ~high : high ^ SIGN);
+    view.setUint32(4, isNegative ? ~low : low);
+    return view.getFloat64(0);
   }
 }
 
@@ -220,3 +259,18 @@ export const i64: Codec<bigint> = new I64Codec();
  * ```
  */
 export const u64: KeyCodec<bigint> = new U64Codec();
+
+/**
+ * Numbers, 8 bytes: IEEE 754, big-endian, with the sign bit inverted, and all bits of negative ones, so that
+ * they sort as numbers do, from -Infinity to Infinity; -0 comes just before 0, and NaN behind all. The bytes
+ * of a number in a `tuple` are these behind its type.
+ *
+ * @example
+ * ```ts
+ * import { f64, Lsm } from "@lsmdb/lsm";
+ * using db = new Lsm("heights.ldb", { keys: f64 });
+ * db.setMany([[-10.5, "dive"], [8848.86, "peak"], [0, "sea"]]);
+ * console.log([...db.values()]); // [ "dive", "sea", "peak" ]
+ * ```
+ */
+export const f64: KeyCodec<number> = new F64Codec();

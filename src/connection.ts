@@ -7,10 +7,11 @@
  *
  * @module
  */
-import { CODE, ERROR_TEXT_OFFSET, RESULT, SIZE_MAX } from "../ffi/frames.ts";
+import { CODE, CONFIG, ERROR_TEXT_OFFSET, RESULT, SIZE_MAX } from "../ffi/frames.ts";
 import { load } from "../ffi/load.ts";
 import type { Handle, Native, Result } from "../ffi/native.ts";
 import { LsmError, LsmMisuseError } from "./errors.ts";
+import type { LsmErrorCode } from "./errors.ts";
 import { cannot, closedError, failureError, readFailure, resultError } from "./failure.ts";
 import type { Doing } from "./failure.ts";
 import { closeWhenForgotten, remembered } from "./finalizers.ts";
@@ -26,6 +27,8 @@ export class Level {
   readonly depth: number;
   readonly below: Level | undefined;
   state: TransactionState = "open";
+  /** Was it rolled back by something else than the methods for that: closing, or a write that failed? */
+  isLost = false;
   /** Counts the `chain`s: each ends what was opened in the level so far. */
   epoch = 0;
 
@@ -40,6 +43,13 @@ export interface View {
   readonly connection: Connection;
   /** Reads the same content for ever. */
   readonly isFrozen: boolean;
+  /** The handle behind it; 0 when it is closed, another one when it was closed and opened again. */
+  readonly handle: Handle;
+  /**
+   * Handles of scans and cursors that end with it before the database does; undefined if it has none such.
+   * A set of numbers keeps nothing alive, and a number that is no longer in use may stay in it.
+   */
+  readonly children?: Set<Handle>;
   /** The handle to call the engine with. Throws if that is not allowed now. */
   use(op: string): Handle;
 }
@@ -53,6 +63,9 @@ export interface Taken {
 /** Receives sizes and small numbers. No code of the user's runs between a call and reading it. */
 const small = new Memory(16);
 
+/** Codes of what may go wrong when what is in memory is written to the file. */
+const NOT_WRITTEN: readonly LsmErrorCode[] = ["LSM_FULL", "LSM_IOERR", "LSM_NOMEM", "LSM_BUSY"];
+
 /** One open database. */
 export class Connection implements View {
   readonly path: string;
@@ -64,6 +77,8 @@ export class Connection implements View {
 
   /** The innermost open transaction. */
   level: Level | undefined;
+  /** Has all that was committed been logged? */
+  hasLog = true;
   /** Grows with everything that may change what is read through this connection. */
   changes = 0;
 
@@ -81,6 +96,10 @@ export class Connection implements View {
     return this.#handle !== 0;
   }
 
+  get handle(): Handle {
+    return this.#handle;
+  }
+
   get native(): Native {
     const native = this.#native;
     if (native === undefined) throw closedError({ op: "open", path: this.path }, "the database");
@@ -96,20 +115,19 @@ export class Connection implements View {
   // --- Opening and closing
 
   /** True if this call opened it. */
-  open(): boolean {
+  open(op = "open"): boolean {
     if (this.#handle !== 0) return false;
     const { native } = load(this.#library);
     this.#native = native;
     const handle = native.create();
     if (handle === 0) {
-      const message = `${cannot({ op: "open", path: this.path })}: too many handles are open`;
-      throw new LsmError("LSM_NOMEM", message, { op: "open", path: this.path });
+      const message = `${cannot({ op, path: this.path })}: too many handles are open`;
+      throw new LsmError("LSM_NOMEM", message, { op, path: this.path });
     }
+    this.hasLog = true;
     try {
-      for (const [verb, value] of this.#settings) {
-        this.check(native.config(handle, verb, value), "open", handle);
-      }
-      this.check(openPath(native, handle, this.path), "open", handle);
+      for (const [verb, value] of this.#settings) this.configure(handle, verb, value, op);
+      this.check(openPath(native, handle, this.path), op, handle);
     } catch (error) {
       native.close(handle, small.bytes, 0);
       throw error;
@@ -125,7 +143,7 @@ export class Connection implements View {
     if (handle === 0) return false;
     this.#handle = 0;
     remembered(this);
-    this.#end(undefined, "rolled back");
+    this.#lose(undefined);
     const scratch = enterScratch();
     try {
       const frame = scratch.value;
@@ -138,6 +156,25 @@ export class Connection implements View {
     } finally {
       leaveScratch(scratch);
     }
+  }
+
+  /**
+   * Closes it, at the end of a block that may have failed already. What could not be written to the file is
+   * no failure of its own if the log keeps it for the next opening.
+   */
+  dispose(): void {
+    try {
+      this.close();
+    } catch (error) {
+      const isKept = this.hasLog && error instanceof LsmError && NOT_WRITTEN.includes(error.code);
+      if (!isKept) throw error;
+    }
+  }
+
+  /** Changes a setting. */
+  configure(handle: Handle, verb: number, value: number, op: string): void {
+    this.check(this.native.config(handle, verb, value), op, handle);
+    if (verb === CONFIG.USE_LOG && value === 0) this.hasLog = false;
   }
 
   // --- Failures
@@ -180,7 +217,7 @@ export class Connection implements View {
     const depth = this.native.depth(this.#handle);
     let level: Level | undefined = this.level;
     while (level !== undefined && level.depth > depth) level = level.below;
-    this.#end(level, "rolled back");
+    this.#lose(level);
   }
 
   // --- Results that did not fit
@@ -252,6 +289,14 @@ export class Connection implements View {
     throw new LsmMisuseError(`${start}: the transaction is already ${level.state}`, details);
   }
 
+  /** Pops levels that nobody asked to end. */
+  #lose(level: Level | undefined): void {
+    for (let top = this.level; top !== undefined && top !== level; top = top.below) {
+      top.isLost = true;
+    }
+    this.#end(level, "rolled back");
+  }
+
   /** Pops levels until `level` is the innermost. */
   #end(level: Level | undefined, state: TransactionState): void {
     for (let top = this.level; top !== undefined && top !== level; top = top.below) {
@@ -283,6 +328,10 @@ export class TransactionView implements View {
   constructor(connection: Connection, level: Level) {
     this.connection = connection;
     this.level = level;
+  }
+
+  get handle(): Handle {
+    return this.connection.handle;
   }
 
   use(op: string): Handle {

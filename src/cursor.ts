@@ -15,7 +15,7 @@ import { endWhenForgotten, remembered } from "./finalizers.ts";
 import { LsmIterator } from "./iterator.ts";
 import type { Pull } from "./iterator.ts";
 import { enterScratch, leaveScratch, Memory } from "./memory.ts";
-import { compareBytes, encodeKey, encodePrefix, prefixSuccessor } from "./range.ts";
+import { compareBytes, encodeKey, encodePrefix, isInside, prefixEnd } from "./range.ts";
 import { seekNumber } from "./seek.ts";
 import { readEntry, readKey, readValue, recordParts } from "./source.ts";
 import type { Source } from "./source.ts";
@@ -49,6 +49,8 @@ export class Cursor<K, V> implements Iterable<[K, V]>, Disposable {
   #level: Level | undefined;
   #epoch = 0;
   #handle: Handle = 0;
+  /** What it was made from: with another handle, or none, it is closed. */
+  #parent: Handle = 0;
   #record: Memory = new Memory(RECORD_SIZE);
   /** Before its first use it is on no entry yet: the engine is asked when that matters. */
   #state: "start" | "on" | "off" = "start";
@@ -69,6 +71,8 @@ export class Cursor<K, V> implements Iterable<[K, V]>, Disposable {
     const handle = connection.native.cursor(parent);
     if (handle === 0) throw connection.failedToMake("cursor", parent);
     this.#handle = handle;
+    this.#parent = parent;
+    view.children?.add(handle);
     this.#level = view.isFrozen ? undefined : connection.level;
     this.#epoch = this.#level?.epoch ?? 0;
     endWhenForgotten(this, handle);
@@ -79,9 +83,9 @@ export class Cursor<K, V> implements Iterable<[K, V]>, Disposable {
     return this.#reverse;
   }
 
-  /** False after `close`, and after the end of its transaction or the closing of its database. */
+  /** False after `close`, and after the end of its transaction, snapshot or database. */
   get isOpen(): boolean {
-    return this.#handle !== 0 && this.#levelIsOpen() && this.#source.view.connection.isOpen;
+    return this.#handle !== 0 && this.#levelIsOpen() && this.#source.view.handle === this.#parent;
   }
 
   /** Is it on an entry? */
@@ -94,7 +98,7 @@ export class Cursor<K, V> implements Iterable<[K, V]>, Disposable {
   get key(): K {
     return this.#decode("key", (record) => {
       const [start, middle] = recordParts(record, 0);
-      return readKey(this.#source, record, start, middle);
+      return readKey(this.#source, "key", record, start, middle);
     });
   }
 
@@ -103,7 +107,7 @@ export class Cursor<K, V> implements Iterable<[K, V]>, Disposable {
     return this.#decode("value", (record) => {
       this.#requireValue("value");
       const [, middle, end] = recordParts(record, 0);
-      return readValue(this.#source, record, middle, end, undefined);
+      return readValue(this.#source, "value", record, middle, end, undefined);
     });
   }
 
@@ -111,7 +115,7 @@ export class Cursor<K, V> implements Iterable<[K, V]>, Disposable {
   get entry(): [K, V] {
     return this.#decode("entry", (record) => {
       this.#requireValue("entry");
-      return readEntry(this.#source, record, 0);
+      return readEntry(this.#source, "entry", record);
     });
   }
 
@@ -125,9 +129,8 @@ export class Cursor<K, V> implements Iterable<[K, V]>, Disposable {
 
   /** Moves to the entry with the highest key. */
   last(): boolean {
-    const { base } = this.#source.keys;
-    const above = base === undefined ? undefined : prefixSuccessor(base);
-    return above === undefined ? this.#move(MOVE.LAST) : this.#seek("last", SEEK.LT, above);
+    const { end } = this.#source.keys;
+    return end === undefined ? this.#move(MOVE.LAST) : this.#seek("last", SEEK.LT, end);
   }
 
   /** Moves to the next higher key. From no entry it goes nowhere. */
@@ -198,8 +201,8 @@ export class Cursor<K, V> implements Iterable<[K, V]>, Disposable {
   }
 
   #isInNamespace(): boolean {
-    const { base } = this.#source.keys;
-    return base === undefined || startsWith(this.#keyBytes(), base);
+    const { base, end } = this.#source.keys;
+    return base === undefined || isInside(this.#keyBytes(), base, end);
   }
 
   // --- The current key
@@ -211,11 +214,12 @@ export class Cursor<K, V> implements Iterable<[K, V]>, Disposable {
     return compareBytes(this.#keyBytes(), bytes);
   }
 
-  /** Does the current key start with `prefix`? */
+  /** Is the current key inside `prefix`? */
   startsWith(prefix: K): boolean {
-    const bytes = encodePrefix(this.#source.keys, prefix);
+    const { keys } = this.#source;
+    const bytes = encodePrefix(keys, prefix);
     this.#current("startsWith");
-    return startsWith(this.#keyBytes(), bytes);
+    return isInside(this.#keyBytes(), bytes, prefixEnd(keys, bytes));
   }
 
   // --- Iterating from the current position, in the cursor's direction. The cursor moves along.
@@ -270,9 +274,13 @@ export class Cursor<K, V> implements Iterable<[K, V]>, Disposable {
 
   // --- Life
 
-  /** Takes the newest state of the database, and goes back to the start. True if it is on an entry. */
+  /**
+   * Takes the newest state of the database, and goes back to the start. A closed cursor stays closed.
+   *
+   * @returns True if it is on an entry.
+   */
   reset(): boolean {
-    this.#requireIdle("reset");
+    this.#use("reset");
     this.#release();
     this.#open();
     this.#state = "start";
@@ -297,7 +305,9 @@ export class Cursor<K, V> implements Iterable<[K, V]>, Disposable {
     const handle = this.#handle;
     this.#handle = 0;
     remembered(this);
-    this.#source.view.connection.native.end(handle);
+    const { view } = this.#source;
+    view.children?.delete(handle);
+    view.connection.native.end(handle);
   }
 
   // --- Checks
@@ -305,12 +315,15 @@ export class Cursor<K, V> implements Iterable<[K, V]>, Disposable {
   /** The handle, if the cursor may be used. */
   #use(op: string): Handle {
     this.#requireIdle(op);
-    const { connection } = this.#source.view;
-    connection.use(op);
-    const doing = { op, path: connection.path };
+    const { view } = this.#source;
+    view.connection.use(op);
+    const doing = { op, path: view.connection.path };
     if (this.#handle === 0) throw closedError(doing, "the cursor");
-    if (this.#levelIsOpen()) return this.#handle;
-    throw new LsmClosedError(`${cannot(doing)}: the cursor ended with its transaction`, doing);
+    if (!this.#levelIsOpen()) {
+      throw new LsmClosedError(`${cannot(doing)}: the cursor ended with its transaction`, doing);
+    }
+    if (view.handle === this.#parent) return this.#handle;
+    throw closedError(doing, view.isFrozen ? "the snapshot" : "the cursor");
   }
 
   #levelIsOpen(): boolean {
@@ -370,11 +383,6 @@ export class Cursor<K, V> implements Iterable<[K, V]>, Disposable {
   }
 }
 
-function startsWith(bytes: Uint8Array, prefix: Uint8Array): boolean {
-  return bytes.length >= prefix.length &&
-    compareBytes(bytes.subarray(0, prefix.length), prefix) === 0;
-}
-
 /** What iterating needs of a cursor. */
 type Movable = Pick<Cursor<unknown, unknown>, "valid" | "reverse" | "next" | "prev">;
 
@@ -401,6 +409,8 @@ class CursorPull<T> implements Pull<T> {
   #step(): boolean {
     return this.#cursor.reverse ? this.#cursor.prev() : this.#cursor.next();
   }
+
+  requireReady(): void {}
 
   isPause(): boolean {
     return false;

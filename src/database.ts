@@ -3,12 +3,13 @@
  *
  * @module
  */
-import { unlinkSync } from "node:fs";
 import { backUp } from "./backup.ts";
 import type { BackupOptions } from "./backup.ts";
 import type { Codec, KeyCodec } from "./codec.ts";
 import { utf8 } from "./codecs.ts";
 import { Connection } from "./connection.ts";
+import { destroy } from "./destroy.ts";
+import type { DestroyOptions } from "./destroy.ts";
 import {
   changeConfig,
   checkpoint,
@@ -51,7 +52,8 @@ interface Sharing<K, V> {
  * and `values` say otherwise. Everything but {@link backup} and {@link verify} is synchronous. Single writes commit at once; what belongs together
  * goes into a {@link transaction}.
  *
- * Any number of threads and processes may have the same file open, each through an object of its own.
+ * Any number of threads of one process may have the same file open, each through an object of its own; other
+ * processes may not, yet.
  *
  * @example
  * ```ts
@@ -69,7 +71,7 @@ export class Lsm<K = string, V = string> extends WritingView<K, V> implements Di
   /**
    * Opens a database, creating it if there is none.
    *
-   * @param path The file; as given here it stands in messages. A URL must be a `file:` one.
+   * @param path The file; the working directory of this moment counts. A URL must be a `file:` one.
    * @param options See {@link LsmOptions}; `keys` and `values` are required unless they are text.
    * @throws {LsmError} `LSM_CANTOPEN`, `LSM_NOTADB`, `LSM_BUSY`; `LSM_LIBRARY` if the engine is not found.
    * @example
@@ -90,24 +92,30 @@ export class Lsm<K = string, V = string> extends WritingView<K, V> implements Di
   }
 
   /**
-   * Removes a database that nobody has open: the file, and those beside it. In Deno this takes the
-   * permission to write there. Nothing happens if there is none.
+   * Removes a database: the file, and `-log` and `-shm` beside it. It is opened first, without waiting:
+   * what is open in this or another process, no database, or a folder, is left as it is. An empty file is
+   * an empty database; one that is damaged is a database.
    *
+   * Nothing happens if there is no such file, also to files beside it: they may be somebody else's. Who
+   * opens the database while it is being removed may lose what is written then. A connection that only reads
+   * does not count as open: it goes on with what it has. In Deno this takes the permission to write there.
+   *
+   * @throws {LsmBusyError} If it is open.
+   * @throws {LsmError} `LSM_NOTADB`, `LSM_CANTOPEN`; `LSM_IOERR` if a file cannot be removed.
    * @example
    * ```ts ignore
    * import { Lsm } from "@lsmdb/lsm";
    * Lsm.destroy("example.ldb");
    * ```
    */
-  static destroy(path: string | URL): void {
-    const file = toPath(path);
-    // The log first: without it the file is an older state of itself; without the file it is garbage.
-    for (const suffix of ["-shm", "-log", ""]) removeFile(file + suffix);
+  static destroy(path: string | URL, options: DestroyOptions = {}): void {
+    destroy(path, options);
   }
 
   /**
    * Checks a database file that need not be open, nor be a database: whatever is wrong with what is in
-   * it goes into the report. Nothing is written to it. See {@link verify} for one that is open.
+   * it goes into the report. Nothing is written to it. What is only in the log beside it, because a process was
+   * killed, is not part of it. See {@link verify} for one that is open.
    *
    * @param path The file.
    * @throws {LsmError} If it cannot be read at all: `LSM_CANTOPEN`; `LSM_BUSY` if another process has it open.
@@ -123,7 +131,7 @@ export class Lsm<K = string, V = string> extends WritingView<K, V> implements Di
     return verifyFile(path, options);
   }
 
-  /** The file, as it was given; a URL as a path. */
+  /** The file, as an absolute path. */
   get path(): string {
     return this.#connection.path;
   }
@@ -153,7 +161,8 @@ export class Lsm<K = string, V = string> extends WritingView<K, V> implements Di
    * close writes everything to the file, and removes the files beside it.
    *
    * @returns True if this call closed it.
-   * @throws {LsmError} If the final writes failed. It is closed all the same, and nothing committed is lost.
+   * @throws {LsmError} If the final writes failed. It is closed all the same. Nothing committed is lost, as
+   *   the log keeps it for the next opening; with `log: false` what was in memory is.
    * @example
    * ```ts
    * import { Lsm } from "@lsmdb/lsm";
@@ -165,9 +174,13 @@ export class Lsm<K = string, V = string> extends WritingView<K, V> implements Di
     return this.#connection.close();
   }
 
-  /** Closes it at the end of a block that declares it with `using`. */
+  /**
+   * Closes it at the end of a block that declares it with `using`. Silent if the final writes failed for
+   * want of space, memory or a device, and the log keeps what was committed: the block may be ending with
+   * that very failure. Call {@link close} to hear of it.
+   */
   [Symbol.dispose](): void {
-    this.#connection.close();
+    this.#connection.dispose();
   }
 
   /**
@@ -224,7 +237,16 @@ export class Lsm<K = string, V = string> extends WritingView<K, V> implements Di
    * console.log(db.as({ values: bytes }).get("key")); // Uint8Array(2) [ 195, 169 ]
    * ```
    */
-  as<K2 = K, V2 = V>(codecs: CodecOptions<K2, V2>): Lsm<K2, V2> {
+  as<K2, V2>(
+    codecs: CodecOptions<K2, V2> & { keys: KeyCodec<K2>; values: Codec<V2> },
+  ): Lsm<K2, V2>;
+  /** Through another codec for keys. */
+  as<K2>(codecs: CodecOptions<K2, V> & { keys: KeyCodec<K2> }): Lsm<K2, V>;
+  /** Through another codec for values. */
+  as<V2>(codecs: CodecOptions<K, V2> & { values: Codec<V2> }): Lsm<K, V2>;
+  /** Through codecs that are the same, or for the same types. */
+  as(codecs: CodecOptions<K, V>): Lsm<K, V>;
+  as<K2, V2>(codecs: CodecOptions<K2, V2>): Lsm<K2, V2> {
     const shared = { [SHARED]: withCodecs(this.#source, codecs) };
     return new Lsm<K2, V2>(this.path, ...[shared] as unknown as LsmArguments<K2, V2>);
   }
@@ -244,10 +266,23 @@ export class Lsm<K = string, V = string> extends WritingView<K, V> implements Di
    * users.clear(); // only those
    * ```
    */
-  namespace<K2 = string, V2 = V>(
+  namespace<K2, V2>(
     prefix: K,
-    codecs: CodecOptions<K2, V2> = {},
-  ): Namespace<K2, V2> {
+    codecs: CodecOptions<K2, V2> & { keys: KeyCodec<K2>; values: Codec<V2> },
+  ): Namespace<K2, V2>;
+  /** With a codec for keys. */
+  namespace<K2>(
+    prefix: K,
+    codecs: CodecOptions<K2, V> & { keys: KeyCodec<K2> },
+  ): Namespace<K2, V>;
+  /** With a codec for values. */
+  namespace<V2>(
+    prefix: K,
+    codecs: CodecOptions<string, V2> & { values: Codec<V2> },
+  ): Namespace<string, V2>;
+  /** With text keys, and the values of this database. */
+  namespace(prefix: K, codecs?: CodecOptions<string, V>): Namespace<string, V>;
+  namespace<K2, V2>(prefix: K, codecs: CodecOptions<K2, V2> = {}): Namespace<K2, V2> {
     return openNamespace(this.#source, prefix, codecs);
   }
 
@@ -279,13 +314,15 @@ export class Lsm<K = string, V = string> extends WritingView<K, V> implements Di
    *
    * @param fn Gets the transaction. Must not be async.
    * @returns What the function returns; without one, the transaction.
+   * @throws {LsmClosedError} If the function closed the database before a commit, which undoes the transaction.
    * @example
    * ```ts
    * import { Lsm } from "@lsmdb/lsm";
    * using db = new Lsm("example.ldb");
-   * const visits = db.transaction((tx) => {
+   * const before = db.transaction((tx) => {
+   *   const before = tx.get("last visitor");
    *   tx.set("last visitor", "Ada");
-   *   return tx.incr("visits");
+   *   return before;
    * });
    * ```
    */
@@ -439,7 +476,7 @@ export class Lsm<K = string, V = string> extends WritingView<K, V> implements Di
    * @param to The file to make. In Deno no permission to write there is needed: native code asks for none.
    * @throws {LsmError} `LSM_CANTOPEN` if the file is there already, or cannot be made.
    * @throws {LsmMisuseError} If it is the file of this database.
-   * @throws {LsmBusyError} If the file to be replaced is open; waits for `busyTimeout` before.
+   * @throws {LsmBusyError} If the file to be replaced is open, and stays it for longer than `busyTimeout`; nothing else waits meanwhile.
    * @throws {LsmClosedError} If the database is closed meanwhile.
    * @example
    * ```ts
@@ -509,13 +546,4 @@ function newSource<K, V>(path: string | URL, options: LsmOptions<K, V>): Source<
     keys: packedKey(keys),
     values: packedValue(values),
   };
-}
-
-/** Not `rmSync`: that looks at the file before, which takes another permission. */
-function removeFile(path: string): void {
-  try {
-    unlinkSync(path);
-  } catch (error) {
-    if ((error as { code?: unknown }).code !== "ENOENT") throw error;
-  }
 }

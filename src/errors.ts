@@ -33,7 +33,7 @@ export interface LsmErrorDetails {
   op?: string;
   /** The database concerned. */
   path?: string | undefined;
-  /** What to do about it. */
+  /** What to do about it. Becomes the last line of the message, unless that says it already. */
   hint?: string | undefined;
   /** The error behind this one. */
   cause?: unknown;
@@ -62,12 +62,15 @@ export class LsmError extends Error {
   readonly op: string | undefined;
   /** The database concerned. */
   readonly path: string | undefined;
-  /** What to do about it. */
+  /** What to do about it; the message says it, too. */
   readonly hint: string | undefined;
 
   /** Made by this library; exported for `instanceof`. */
   constructor(code: LsmErrorCode, message: string, details: LsmErrorDetails = {}) {
-    super(message, "cause" in details ? { cause: details.cause } : undefined);
+    super(
+      withHint(message, details.hint),
+      "cause" in details ? { cause: details.cause } : undefined,
+    );
     this.name = "LsmError"; // literal: it survives minifying
     this.code = code;
     this.errno = details.errno ?? 0;
@@ -75,6 +78,11 @@ export class LsmError extends Error {
     this.path = details.path;
     this.hint = details.hint;
   }
+}
+
+/** Of an error that nobody catches, runtimes show little more than the message. */
+function withHint(message: string, hint: string | undefined): string {
+  return hint === undefined || message.includes(hint) ? message : `${message}\n  Hint: ${hint}`;
 }
 
 /**
@@ -216,7 +224,7 @@ export class LsmReadOnlyError extends LsmError {
  *   using db = new Lsm("example.ldb");
  *   for (const _ of db.keys());
  * } catch (error) {
- *   if (error instanceof LsmCorruptError) console.log(error.message, error.hint);
+ *   if (error instanceof LsmCorruptError) console.log(error.message);
  *   else throw error;
  * }
  * ```

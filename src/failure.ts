@@ -4,6 +4,7 @@
  *
  * @module
  */
+import process from "node:process";
 import { CODE, ERROR_FIELD, ERROR_TEXT_OFFSET, LOCK, RESULT } from "../ffi/frames.ts";
 import {
   LsmBusyError,
@@ -55,6 +56,7 @@ export function readFailure(frame: Memory, size: number): Failure | undefined {
 /** What to call an operation in a message; others are a read or a write. */
 const PHRASES: Readonly<Record<string, string>> = {
   open: "open",
+  destroy: "destroy",
   close: "close",
   begin: "begin a transaction on",
   commit: "commit to",
@@ -71,6 +73,8 @@ const PHRASES: Readonly<Record<string, string>> = {
   stats: "read the figures of",
   structure: "read the structure of",
 };
+/** Operations that begin with opening a file. */
+const OPENINGS = ["open", "destroy"];
 const WRITES = [
   "set",
   "setMany",
@@ -143,27 +147,59 @@ export function failureError(failure: Failure, doing: Doing): Error {
       return new RangeError(`${start}: the counter would leave the signed 64-bit integers`);
     default: {
       const name = codeName(code, doing.op);
-      if (code === CODE.EXISTS && doing.op === "backup") {
-        details.hint = "choose another name, or pass overwrite: true";
-      }
+      details.hint = hintFor(failure, name, doing);
       return new LsmError(name, `${start}: ${reason(failure, name)}`, details);
     }
   }
 }
 
 function busyError(failure: Failure, doing: Doing): LsmBusyError {
-  const { lock, waited, holder } = failure;
-  const name = LOCKS[lock] ?? "writer";
-  const holders = ["another process", "another connection of this process"];
-  const who = holders[holder] ?? "this thread itself, through another connection,";
-  const hint = holder === 2
-    ? "waiting would never end: finish the transaction of the other connection first"
-    : name === "snapshot"
-    ? "too many versions of the database are being read: close snapshots and iterators"
-    : "another program is at work; raise busyTimeout, or keep transactions short";
-  const message = `${cannot(doing)}: ${who} holds the ${name} lock (waited ${waited} ms)`;
+  const { waited } = failure;
+  const name = lockName(failure);
+  const { what, hint } = busyReason(failure, name, doing);
+  const message = `${cannot(doing)}: ${what} (waited ${waited} ms)`;
   return new LsmBusyError(message, name, waited, { ...doing, errno: CODE.BUSY, hint });
 }
+
+/** A read-only connection looks for other processes only when it reads: then the engine names the snapshot. */
+function lockName({ lock, text }: Failure): LockName {
+  const name = LOCKS[lock] ?? "writer";
+  return name === "snapshot" && text.startsWith("another process") ? "open" : name;
+}
+
+function busyReason(
+  { holder }: Failure,
+  name: LockName,
+  { op }: Doing,
+): { what: string; hint: string } {
+  if (name === "open") {
+    if (op === "backup") {
+      return {
+        what: "the file to be overwritten is open",
+        hint: "close it where it is open, or choose another name",
+      };
+    }
+    return {
+      what: "another process has this database open; only one may at a time",
+      hint: "close it there, or wait longer: raise busyTimeout",
+    };
+  }
+  if (name === "snapshot") {
+    return {
+      what: "too many versions of the database are being read",
+      hint: "close snapshots, iterators and cursors, or let them end",
+    };
+  }
+  const what = `${holders[holder] ?? THIS_THREAD} holds the ${name} lock`;
+  if (holder === 2) {
+    const hint = "waiting would never end: finish the transaction of the other connection first";
+    return { what, hint };
+  }
+  return { what, hint: "raise busyTimeout, or keep transactions short" };
+}
+
+const THIS_THREAD = "this thread itself, through another connection,";
+const holders = ["another process", "another connection of this process"];
 
 const LOCKS: Readonly<Record<number, LockName>> = {
   [LOCK.WRITER]: "writer",
@@ -188,7 +224,7 @@ const NAMES: Readonly<Record<number, LsmErrorCode>> = {
 function codeName(code: number, op: string): LsmErrorCode {
   const name = NAMES[code] ?? "LSM_ERROR";
   // To make a copy is to open a file, too; but what fails later on is input or output.
-  const isOpening = op === "open" || (op === "backup" && code === CODE.IOERR_NOENT);
+  const isOpening = OPENINGS.includes(op) || (op === "backup" && code === CODE.IOERR_NOENT);
   return name === "LSM_IOERR" && isOpening ? "LSM_CANTOPEN" : name;
 }
 
@@ -211,6 +247,43 @@ function reason(failure: Failure, name: LsmErrorCode): string {
   const text = REASONS[failure.code] ?? (failure.text || silent) ??
     `the engine reports ${failure.code}`;
   return failure.system === 0 ? text : `${text} (system error ${failure.system})`;
+}
+
+/** The system's numbers for what nobody may do: EPERM, EACCES, EROFS; access denied, write-protected. */
+const NOT_PERMITTED = process.platform === "win32" ? [5, 19] : [1, 13, 30];
+
+/** What to do about a failure of the file system. */
+function hintFor(failure: Failure, name: LsmErrorCode, doing: Doing): string | undefined {
+  const { code, system, text } = failure;
+  const { op, path, to } = doing;
+  if (code === CODE.EXISTS && op === "backup") {
+    return "choose another name, or pass overwrite: true";
+  }
+  if (code === CODE.IOERR_NOENT && OPENINGS.includes(op)) {
+    if (/[\\/]file:[\\/]/.test(path)) {
+      return "this URL was passed as text; pass it as an object: new URL(...)";
+    }
+    return "check the path; a folder is never created, a file not with readOnly or createIfMissing: false";
+  }
+  if (code === CODE.IOERR_NOENT && op === "backup") {
+    return "check the path; a folder is never created";
+  }
+  if (NOT_PERMITTED.includes(system)) {
+    if (op === "backup") return `"${to ?? path}" and its folder must be writable`;
+    const also = op === "open" ? ", unless it is opened with readOnly" : "";
+    return `the file and its folder must be writable, as "${path}-log" is made beside it${also}`;
+  }
+  return name === "LSM_FULL" ? fullHint(text, op) : undefined;
+}
+
+function fullHint(text: string, op: string): string {
+  if (/\bhandles\b/.test(text)) return "close snapshots, iterators, cursors and databases";
+  if (op === "backup") return "free space where the copy is to be; the database is as it was";
+  const space = "free space on the device, close snapshots and iterators";
+  if (op === "commit" || WRITES.includes(op)) {
+    return `nothing of this transaction was done: ${space}, and try again`;
+  }
+  return `nothing that was committed is lost: ${space}`;
 }
 
 function corruption({ page, text }: Failure): string {

@@ -11,6 +11,8 @@ export interface Pull<T> {
   next(): IteratorResult<T, undefined>;
   /** Lets go of whatever it holds. May be called again. */
   close(): void;
+  /** Throws if `next` is not allowed at this time, but may be later. */
+  requireReady(): void;
   /** Would `next` read from the engine now, and on behalf of nobody's transaction? */
   isPause(): boolean;
 }
@@ -21,8 +23,9 @@ export interface Pull<T> {
  * between two of them.
  *
  * It shows the state of the database at the time it was made. Inside a transaction it is live instead: it
- * sees that transaction's writes at keys it has not reached, and ends with it. What it holds is given back
- * when it is exhausted, left with `break`, disposed of, or collected.
+ * sees that transaction's writes at keys it has not reached, and ends with it. While a transaction inside that
+ * one is open and has written, it throws `LsmMisuseError`, and keeps its place. What it holds is given back when it
+ * is exhausted, left with `break`, disposed of, or collected.
  *
  * @example
  * ```ts
@@ -58,14 +61,17 @@ export class LsmIterator<T> extends Iterator<T, undefined, unknown>
   /** The next item. */
   override next(): IteratorResult<T, undefined> {
     if (this.#isWaiting) {
-      throw new LsmMisuseError("Cannot iterate: an asynchronous next is pending");
+      throw new LsmMisuseError("Cannot iterate: an asynchronous next is pending", { op: "next" });
     }
     return this.#next();
   }
 
   #next(): IteratorResult<T, undefined> {
     if (this.#isDone) return { value: undefined, done: true };
-    if (this.#isRunning) throw new LsmMisuseError("Cannot iterate: next is running already");
+    if (this.#isRunning) {
+      throw new LsmMisuseError("Cannot iterate: next is running already", { op: "next" });
+    }
+    this.#pull.requireReady();
     this.#isRunning = true; // a codec of the user's may call back into this iterator
     try {
       const result = this.#pull.next();

@@ -103,7 +103,7 @@ export function changeConfig(connection: Connection, options: ChangeableOptions)
     throw new LsmMisuseError(message, details);
   }
   for (const [verb, value] of settings) {
-    connection.check(connection.native.config(handle, verb, value), "configure", handle);
+    connection.configure(handle, verb, value, "configure");
   }
 }
 

@@ -7,7 +7,11 @@
 import { Buffer } from "node:buffer";
 import { padded, SIZE_MAX } from "../ffi/frames.ts";
 
-/** A growing piece of memory, seen as bytes, as text and as 32-bit words. */
+/**
+ * A growing piece of memory, seen as bytes, as text and as 32-bit words. Whatever may make it grow (`reserve`,
+ * `put`, the `write` of a codec) may replace all three: take them afterwards, not before, and not as an earlier
+ * argument of the same call.
+ */
 export class Memory {
   bytes: Uint8Array<ArrayBuffer>;
   /** The same bytes; `Buffer` has the fastest UTF-8 in both runtimes. */
@@ -35,7 +39,8 @@ export class Memory {
     if (needed > SIZE_MAX - 3) {
       throw new RangeError(`Too large: ${needed} bytes where at most ${SIZE_MAX - 3} are possible`);
     }
-    const larger = new Memory(Math.min(Math.max(needed, this.size * 2), SIZE_MAX - 3));
+    const size = Math.min(Math.max(needed, this.size * 2), SIZE_MAX - 3);
+    const larger = takeLarge(size) ?? new Memory(size);
     larger.bytes.set(this.bytes.subarray(0, used));
     this.bytes = larger.bytes;
     this.text = larger.text;
@@ -57,8 +62,9 @@ export class Memory {
   }
 }
 
-/** Scratch larger than this is not kept for the next call. */
+/** Scratch larger than this is not kept for the next call; up to the second size, unless it is collected. */
 const KEPT_SIZE = 1 << 20;
+const LARGE_SIZE = 32 << 20;
 const KEY_SIZE = 4 << 10;
 const VALUE_SIZE = 64 << 10;
 
@@ -68,9 +74,27 @@ export class Scratch {
   value: Memory = new Memory(VALUE_SIZE);
 
   shrink(): void {
-    if (this.key.size > KEPT_SIZE) this.key = new Memory(KEY_SIZE);
-    if (this.value.size > KEPT_SIZE) this.value = new Memory(VALUE_SIZE);
+    if (this.key.size > KEPT_SIZE) this.key = exchanged(this.key, KEY_SIZE);
+    if (this.value.size > KEPT_SIZE) this.value = exchanged(this.value, VALUE_SIZE);
   }
+}
+
+/** The large scratch given back last: for the next one that grows so far, such as that of the next `setMany`. */
+let large: WeakRef<Memory> | undefined;
+
+/** Gives back large scratch, for a small one. */
+function exchanged(memory: Memory, size: number): Memory {
+  if (memory.size <= LARGE_SIZE) large = new WeakRef(memory);
+  return new Memory(size);
+}
+
+/** Takes the large scratch, if it is there and large enough for `size` bytes. */
+function takeLarge(size: number): Memory | undefined {
+  if (size <= KEPT_SIZE) return undefined;
+  const memory = large?.deref();
+  if (memory === undefined || memory.size < size) return undefined;
+  large = undefined;
+  return memory;
 }
 
 /**

@@ -7,7 +7,7 @@ import type { Codec, KeyCodec } from "./codec.ts";
 import { utf8 } from "./codecs.ts";
 import { BasedKey, packedKey, packedValue } from "./packed.ts";
 import type { Packed, PackedKey } from "./packed.ts";
-import { encodePrefix } from "./range.ts";
+import { encodePrefix, prefixEnd } from "./range.ts";
 import type { Source } from "./source.ts";
 import { openTransaction } from "./transaction.ts";
 import type { Synchronous, Transaction } from "./transaction.ts";
@@ -56,11 +56,24 @@ export class Namespace<K, V> extends WritingView<K, V> {
     return openTransaction(this.#source, fn);
   }
 
-  /** A namespace inside this one; keys are text unless said otherwise. */
-  namespace<K2 = string, V2 = V>(
+  /** A namespace inside this one; see `Lsm.namespace`. */
+  namespace<K2, V2>(
     prefix: K,
-    codecs: CodecOptions<K2, V2> = {},
-  ): Namespace<K2, V2> {
+    codecs: CodecOptions<K2, V2> & { keys: KeyCodec<K2>; values: Codec<V2> },
+  ): Namespace<K2, V2>;
+  /** With a codec for keys. */
+  namespace<K2>(
+    prefix: K,
+    codecs: CodecOptions<K2, V> & { keys: KeyCodec<K2> },
+  ): Namespace<K2, V>;
+  /** With a codec for values. */
+  namespace<V2>(
+    prefix: K,
+    codecs: CodecOptions<string, V2> & { values: Codec<V2> },
+  ): Namespace<string, V2>;
+  /** With text keys, and the values of this namespace. */
+  namespace(prefix: K, codecs?: CodecOptions<string, V>): Namespace<string, V>;
+  namespace<K2, V2>(prefix: K, codecs: CodecOptions<K2, V2> = {}): Namespace<K2, V2> {
     return openNamespace(this.#source, prefix, codecs);
   }
 }
@@ -72,12 +85,13 @@ export function openNamespace<K, V, K2, V2>(
   codecs: CodecOptions<K2, V2>,
 ): Namespace<K2, V2> {
   const base = encodePrefix(source.keys, prefix);
+  const end = prefixEnd(source.keys, base);
   // Without the option keys are text: then K2 is string.
   const { keys = utf8 as unknown as KeyCodec<K2> } = codecs;
   const inner = packedKey(keys);
   return new Namespace({
     view: source.view,
-    keys: new BasedKey(base, inner),
+    keys: new BasedKey(base, end, inner),
     values: valuesOr(codecs, source),
   });
 }

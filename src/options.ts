@@ -5,6 +5,7 @@
  */
 import { CONFIG } from "../ffi/frames.ts";
 import type { Codec, KeyCodec } from "./codec.ts";
+import { checkNames } from "./names.ts";
 import { describe } from "./packed.ts";
 
 /**
@@ -53,7 +54,7 @@ export interface OpeningOptions {
   errorIfExists?: boolean | undefined;
   /** Refuse all writes. Default false. */
   readOnly?: boolean | undefined;
-  /** Share the file with other processes. Default true; false is faster. */
+  /** Share the file with other processes. No effect yet: one process at a time, whatever is asked. */
   multiProcess?: boolean | undefined;
   /**
    * Flush, merge and checkpoint in a thread of the engine's instead of as part of writes. Default false.
@@ -68,8 +69,8 @@ export interface OpeningOptions {
   library?: string | URL | undefined;
 }
 
-/** The option `keys`: required unless keys are strings. */
-export type KeysOption<K> = string extends K ? {
+/** The option `keys`: required unless keys are strings, all of them and nothing else. */
+export type KeysOption<K> = [K, string] extends [string, K] ? {
     /** How keys become bytes. Default `utf8`. */
     keys?: KeyCodec<K> | undefined;
   }
@@ -78,8 +79,8 @@ export type KeysOption<K> = string extends K ? {
     keys: KeyCodec<K>;
   };
 
-/** The option `values`: required unless values are strings. */
-export type ValuesOption<V> = string extends V ? {
+/** The option `values`: required unless values are strings, all of them and nothing else. */
+export type ValuesOption<V> = [V, string] extends [string, V] ? {
     /** How values become bytes. Default `utf8`. */
     values?: Codec<V> | undefined;
   }
@@ -107,8 +108,8 @@ export type LsmOptions<K = string, V = string> =
   & ChangeableOptions;
 
 /** What follows the path in the constructor: options, which may be left out if none is required. */
-export type LsmArguments<K, V> = string extends K
-  ? string extends V ? [options?: LsmOptions<K, V>] : [options: LsmOptions<K, V>]
+export type LsmArguments<K, V> = [K, V, string, string] extends [string, string, K, V]
+  ? [options?: LsmOptions<K, V>]
   : [options: LsmOptions<K, V>];
 
 /** Values in force, as `db.config` shows them; see {@link LsmOptions}. */
@@ -119,7 +120,7 @@ export interface LsmConfig {
   readonly errorIfExists: boolean;
   /** Are writes refused? */
   readonly readOnly: boolean;
-  /** May other processes have the file open? */
+  /** May other processes have the file open? Not yet: false, whatever was asked. */
   readonly multiProcess: boolean;
   /** When the engine waits for the disk. */
   readonly safety: SafetyLevel;
@@ -237,7 +238,7 @@ const ALL_NAMES = ["keys", "values", "open", "library", ...NAMES];
 
 /** Checks the options of the constructor and gives the engine's settings for those present. */
 export function openingSettings(options: OpeningOptions & ChangeableOptions): Setting[] {
-  checkNames(options, ALL_NAMES);
+  checkOptions(options);
   if (options.open !== undefined) aBoolean(options.open, "open");
   const { library } = options;
   if (library !== undefined && typeof library !== "string" && !(library instanceof URL)) {
@@ -251,7 +252,7 @@ export function changedSettings(
   options: ChangeableOptions,
   fixed: (name: string) => Error,
 ): Setting[] {
-  checkNames(options, ALL_NAMES);
+  checkOptions(options);
   const names = NAMES.filter((name) => RULES[name].isChangeable);
   const wrong = Object.keys(options).find((name) => !names.some((known) => known === name));
   if (wrong !== undefined) throw fixed(wrong);
@@ -273,40 +274,11 @@ export function currentConfig(ask: (verb: number) => number): LsmConfig {
   return Object.freeze(Object.fromEntries(entries)) as LsmConfig;
 }
 
-function checkNames(options: object, known: readonly string[]): void {
+function checkOptions(options: object): void {
   if (typeof options !== "object" || options === null) {
     throw new TypeError(`Options must be an object, not ${describe(options)}`);
   }
-  for (const name of Object.keys(options)) {
-    if (known.includes(name)) continue;
-    const near = nearest(name, known);
-    const guess = near === undefined ? "" : `; did you mean ${near}?`;
-    throw new TypeError(`There is no option ${name}${guess} Options are ${known.join(", ")}`);
-  }
-}
-
-/** The known name with the fewest letters to change, if that is few. */
-function nearest(name: string, known: readonly string[]): string | undefined {
-  let best: string | undefined;
-  let least = 4;
-  for (const candidate of known) {
-    const distance = editDistance(name.toLowerCase(), candidate.toLowerCase());
-    if (distance < least) [best, least] = [candidate, distance];
-  }
-  return best;
-}
-
-function editDistance(left: string, right: string): number {
-  let row = Array.from({ length: right.length + 1 }, (_, i) => i);
-  for (let i = 0; i < left.length; i++) {
-    const next = [i + 1];
-    for (let j = 0; j < right.length; j++) {
-      const change = (row[j] ?? 0) + (left[i] === right[j] ? 0 : 1);
-      next.push(Math.min(change, (row[j + 1] ?? 0) + 1, (next[j] ?? 0) + 1));
-    }
-    row = next;
-  }
-  return row[right.length] ?? 0;
+  checkNames(options, ALL_NAMES);
 }
 
 // --- Checks of single values

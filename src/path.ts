@@ -1,12 +1,17 @@
 /**
- * Paths as users give them. Pure.
+ * Paths as users give them.
  *
  * @module
  */
+import { isAbsolute, resolve } from "node:path";
+import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { describe } from "./packed.ts";
 
-/** The path of a file, as text. Throws `TypeError` for what cannot be one. */
+/**
+ * The absolute path of a file, so that it stays the same file when the working directory changes. Throws
+ * `TypeError` for what cannot be a path.
+ */
 export function toPath(path: string | URL): string {
   const text = path instanceof URL ? fileURLToPath(path) : path;
   if (typeof text !== "string") {
@@ -16,5 +21,8 @@ export function toPath(path: string | URL): string {
   if (text.includes("\0") || !text.isWellFormed()) {
     throw new TypeError(`Not a path: ${JSON.stringify(text)}`);
   }
-  return text;
+  // On Windows the system takes paths apart as `resolve` does. Elsewhere `..` behind a symbolic link is the
+  // link's business, so nothing is taken out of the path. Deno asks no permission for the working directory.
+  if (process.platform === "win32") return resolve(text);
+  return isAbsolute(text) ? text : `${process.cwd().replace(/\/$/, "")}/${text}`;
 }

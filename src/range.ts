@@ -5,7 +5,8 @@
  */
 import { FLAG, NO_LIMIT } from "../ffi/frames.ts";
 import { enterScratch, leaveScratch } from "./memory.ts";
-import { describe } from "./packed.ts";
+import { checkNames } from "./names.ts";
+import { describe, located } from "./packed.ts";
 import type { PackedKey } from "./packed.ts";
 
 /**
@@ -76,26 +77,23 @@ export function resolveRange<K>(
   keys: PackedKey<K>,
   options: readonly string[] = RANGE_OPTIONS,
 ): Bounds {
-  if (range === undefined) return within({}, keys.base, false, Infinity);
+  if (range === undefined) return within({}, keys.base, keys.end, false, Infinity);
   if (typeof range !== "object" || range === null) {
     throw new TypeError(`Expected a range such as { gte, lt, prefix }, got ${describe(range)}`);
   }
-  for (const name of Object.keys(range)) {
-    if (options.includes(name)) continue;
-    throw new TypeError(`There is no option ${name} here; options are ${options.join(", ")}`);
-  }
+  checkNames(range, options);
   const { gt, gte, lt, lte, prefix, reverse = false, limit = Infinity } = range;
   if (typeof reverse !== "boolean") {
     throw new TypeError(`Option reverse must be a boolean, got ${describe(reverse)}`);
   }
   checkLimit(limit);
   const ends: Ends = {};
-  if (gte !== undefined) ends.lower = { bytes: encodeKey(keys, gte), inclusive: true };
-  else if (gt !== undefined) ends.lower = { bytes: encodeKey(keys, gt), inclusive: false };
-  if (lte !== undefined) ends.upper = { bytes: encodeKey(keys, lte), inclusive: true };
-  else if (lt !== undefined) ends.upper = { bytes: encodeKey(keys, lt), inclusive: false };
+  if (gte !== undefined) ends.lower = { bytes: boundKey(keys, gte, "gte"), inclusive: true };
+  else if (gt !== undefined) ends.lower = { bytes: boundKey(keys, gt, "gt"), inclusive: false };
+  if (lte !== undefined) ends.upper = { bytes: boundKey(keys, lte, "lte"), inclusive: true };
+  else if (lt !== undefined) ends.upper = { bytes: boundKey(keys, lt, "lt"), inclusive: false };
   const start = prefix === undefined ? keys.base : encodePrefix(keys, prefix);
-  return within(ends, start, reverse, limit);
+  return within(ends, start, prefixEnd(keys, start), reverse, limit);
 }
 
 /**
@@ -118,7 +116,7 @@ export function resolveSlice<K>(
     ends.upper = lower;
     descending = true;
   }
-  return within(ends, keys.base, descending, Infinity);
+  return within(ends, keys.base, keys.end, descending, Infinity);
 }
 
 /** The same range, of which everything up to `key` has been visited. */
@@ -128,7 +126,7 @@ export function after(bounds: Bounds, key: Uint8Array, limit: number): Bounds {
   if (lower !== undefined) ends.lower = { bytes: lower, inclusive: lowerInclusive };
   if (upper !== undefined) ends.upper = { bytes: upper, inclusive: upperInclusive };
   ends[reverse ? "upper" : "lower"] = { bytes: key, inclusive: false };
-  return within(ends, undefined, reverse, limit);
+  return within(ends, undefined, undefined, reverse, limit);
 }
 
 /** The bits of `lsm_bulk.h` for the bounds of a range; its order is not among them. */
@@ -170,6 +168,41 @@ export function prefixSuccessor(prefix: Uint8Array): Uint8Array | undefined {
   return successor;
 }
 
+/**
+ * The least key above all that are inside a prefix of these bytes; undefined if there is none. Where FF is
+ * reserved that is the prefix and FF: the tuple ["a\0b"], 02 61 00 FF 62 00, is not inside ["a"], 02 61 00.
+ */
+export function prefixEnd<K>(
+  keys: PackedKey<K>,
+  prefix: Uint8Array | undefined,
+): Uint8Array | undefined {
+  if (prefix === undefined) return undefined;
+  if (prefix.length === (keys.base?.length ?? 0)) return keys.end;
+  if (keys.reservesFF !== true) return prefixSuccessor(prefix);
+  const end = new Uint8Array(prefix.length + 1).fill(0xff);
+  end.set(prefix);
+  return end;
+}
+
+/** Does a key start with `prefix`, and lie below the prefix's end? */
+export function isInside(
+  key: Uint8Array,
+  prefix: Uint8Array,
+  end: Uint8Array | undefined,
+): boolean {
+  const startsWithIt = key.length >= prefix.length &&
+    compareBytes(key.subarray(0, prefix.length), prefix) === 0;
+  return startsWithIt && (end === undefined || compareBytes(key, end) < 0);
+}
+
+function boundKey<K>(keys: PackedKey<K>, key: K, option: string): Uint8Array {
+  try {
+    return encodeKey(keys, key);
+  } catch (error) {
+    throw located(`Option ${option}`, error);
+  }
+}
+
 /** The bytes of one key, on their own. */
 export function encodeKey<K>(keys: PackedKey<K>, key: K): Uint8Array {
   const scratch = enterScratch();
@@ -180,11 +213,13 @@ export function encodeKey<K>(keys: PackedKey<K>, key: K): Uint8Array {
   }
 }
 
-/** The bytes with which every key inside `prefix` starts. */
+/** The bytes with which every key inside `prefix` starts; see {@link prefixEnd} for where they end. */
 export function encodePrefix<K>(keys: PackedKey<K>, prefix: K): Uint8Array {
   const scratch = enterScratch();
   try {
     return scratch.key.copy(0, keys.writePrefix(prefix, scratch.key, 0));
+  } catch (error) {
+    throw located("Prefix", error);
   } finally {
     leaveScratch(scratch);
   }
@@ -209,21 +244,21 @@ function checkLimit(limit: number): void {
   }
 }
 
-/** Cuts the ends to the keys that start with `prefix`. */
+/** Cuts the ends to the keys from `prefix` on and below `end`. */
 function within(
   ends: Ends,
   prefix: Uint8Array | undefined,
+  end: Uint8Array | undefined,
   reverse: boolean,
   limit: number,
 ): Bounds {
   let { lower, upper } = ends;
   if (prefix !== undefined && prefix.length > 0) {
-    const next = prefixSuccessor(prefix);
     if (lower === undefined || compareBytes(lower.bytes, prefix) < 0) {
       lower = { bytes: prefix, inclusive: true };
     }
-    if (next !== undefined && (upper === undefined || compareBytes(upper.bytes, next) >= 0)) {
-      upper = { bytes: next, inclusive: false };
+    if (end !== undefined && (upper === undefined || compareBytes(upper.bytes, end) >= 0)) {
+      upper = { bytes: end, inclusive: false };
     }
   }
   return {

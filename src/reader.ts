@@ -16,6 +16,8 @@ import {
   BOUND_OPTIONS,
   boundFlags,
   compareBytes,
+  isInside,
+  nativeLimit,
   RANGE_OPTIONS,
   resolveRange,
   resolveSlice,
@@ -41,8 +43,18 @@ const EMPTY = new Uint8Array(0);
 /** Receives a count. No code of the user's runs between the call and reading it. */
 const number = new Memory(8);
 
+/** Stands for a value that is not there. */
+export const ABSENT: unique symbol = Symbol("absent");
+
+/** Reads a value, or gives {@link ABSENT}. For this library only. */
+export let valueOrAbsent: <K, V>(view: ReadingView<K, V>, key: K) => V | typeof ABSENT;
+
 /** The reading half of databases, namespaces, transactions and snapshots. */
 export abstract class ReadingView<K, V> implements Reader<K, V> {
+  static {
+    valueOrAbsent = (view, key) => view.#valueOr(key, ABSENT);
+  }
+
   readonly #source: Source<K, V>;
 
   /** Subclasses say what is read, and how. */
@@ -71,6 +83,11 @@ export abstract class ReadingView<K, V> implements Reader<K, V> {
       const mode = seekOption(options);
       if (mode !== "eq") return this.seek(key, mode)?.[1];
     }
+    return this.#valueOr(key, undefined);
+  }
+
+  /** The value of a key, or `absent`. Only this tells a codec's `undefined` from no value in one look. */
+  #valueOr<A>(key: K, absent: A): V | A {
     const source = this.#source;
     const { view } = source;
     const scratch = enterScratch();
@@ -85,8 +102,8 @@ export abstract class ReadingView<K, V> implements Reader<K, V> {
         value.bytes,
         value.size,
       );
-      if (size >= 0) return readValue(source, value, 0, size, key);
-      if (size === RESULT.ABSENT) return undefined;
+      if (size >= 0) return readValue(source, "get", value, 0, size, key);
+      if (size === RESULT.ABSENT) return absent;
       return this.#largeValue(size, handle, key);
     } finally {
       leaveScratch(scratch);
@@ -97,7 +114,7 @@ export abstract class ReadingView<K, V> implements Reader<K, V> {
     const { connection } = this.#source.view;
     if (result !== RESULT.TOO_SMALL) connection.fail(result, "get", handle);
     const { memory, size } = connection.take("get", handle);
-    return readValue(this.#source, memory, 0, size, key);
+    return readValue(this.#source, "get", memory, 0, size, key);
   }
 
   /**
@@ -113,8 +130,13 @@ export abstract class ReadingView<K, V> implements Reader<K, V> {
    * ```
    */
   getOrThrow(key: K, options?: GetOptions): V {
-    const value = this.get(key, options);
-    if (value !== undefined || (options === undefined && this.has(key))) return value as V;
+    if (options === undefined) {
+      const value = this.#valueOr(key, ABSENT);
+      if (value !== ABSENT) return value;
+    } else {
+      const value = this.get(key, options);
+      if (value !== undefined) return value;
+    }
     const { path } = this.#source.view.connection;
     throw new LsmNotFoundError(`key not found: ${quoteKey(key)}`, key, { op: "getOrThrow", path });
   }
@@ -139,7 +161,7 @@ export abstract class ReadingView<K, V> implements Reader<K, V> {
     const source = this.#source;
     return this.#ask("getMany", keys, 0, list, (memory, at, size, index) => {
       const start = at + ANSWER_HEAD_SIZE;
-      return readValue(source, memory, start, start + size, list[index]);
+      return readValue(source, "getMany", memory, start, start + size, list[index]);
     });
   }
 
@@ -267,7 +289,7 @@ export abstract class ReadingView<K, V> implements Reader<K, V> {
       const size = source.keys.write(key, scratch.key, 0);
       const handle = snapshot ?? source.view.use(op);
       const record = this.#nearest(scratch, size, handle, number, op);
-      return record === undefined ? undefined : this.#entryInNamespace(record);
+      return record === undefined ? undefined : this.#entryInNamespace(op, record);
     } finally {
       leaveScratch(scratch);
     }
@@ -297,14 +319,13 @@ export abstract class ReadingView<K, V> implements Reader<K, V> {
   }
 
   /** The entry of a record, unless it lies outside the namespace. */
-  #entryInNamespace(record: Memory): [K, V] | undefined {
-    const { base } = this.#source.keys;
+  #entryInNamespace(op: string, record: Memory): [K, V] | undefined {
+    const { base, end } = this.#source.keys;
     if (base !== undefined) {
       const [start, middle] = recordParts(record, 0);
-      const key = record.bytes.subarray(start, Math.min(middle, start + base.length));
-      if (compareBytes(key, base) !== 0) return undefined;
+      if (!isInside(record.bytes.subarray(start, middle), base, end)) return undefined;
     }
-    return readEntry(this.#source, record, 0);
+    return readEntry(this.#source, op, record);
   }
 
   /**
@@ -342,7 +363,8 @@ export abstract class ReadingView<K, V> implements Reader<K, V> {
     const from = isLast ? bounds.upper : (bounds.lower ?? EMPTY);
     const inclusive = isLast ? bounds.upperInclusive : bounds.lowerInclusive || !bounds.lower;
     const { view } = this.#source;
-    const handle = view.use(isLast ? "last" : "first");
+    const op = isLast ? "last" : "first";
+    const handle = view.use(op);
     if (bounds.empty) return undefined;
     if (from === undefined) {
       const scan = this.#iterate<[K, V]>({ ...bounds, reverse: true, limit: 1 }, "entries");
@@ -355,9 +377,9 @@ export abstract class ReadingView<K, V> implements Reader<K, V> {
     try {
       const size = scratch.key.put(from);
       const mode = modes[inclusive ? 1 : 0];
-      const record = this.#nearest(scratch, size, handle, mode, isLast ? "last" : "first");
+      const record = this.#nearest(scratch, size, handle, mode, op);
       if (record === undefined || !isWithin(record, bounds)) return undefined;
-      return readEntry(this.#source, record, 0);
+      return readEntry(this.#source, op, record);
     } finally {
       leaveScratch(scratch);
     }
@@ -482,13 +504,16 @@ export abstract class ReadingView<K, V> implements Reader<K, V> {
     const scratch = enterScratch();
     try {
       const { key, value } = scratch;
+      const lowerSize = key.put(bounds.lower);
+      const upperSize = value.put(bounds.upper);
       const result = connection.native.count(
         handle,
         boundFlags(bounds),
+        nativeLimit(bounds.limit),
         key.bytes,
-        key.put(bounds.lower),
+        lowerSize,
         value.bytes,
-        value.put(bounds.upper),
+        upperSize,
         number.bytes,
         number.size,
       );

@@ -5,7 +5,8 @@
  * one call, and holds nothing of the engine's. Later blocks are larger.
  *
  * A scan outside a transaction reads a frozen state. Inside one it is live, and so a block read before a
- * write shows too old a state after it: the scan then starts anew behind the last key it gave.
+ * write shows too old a state after it: the scan then starts anew behind the last key it gave, with a small
+ * block, as the next write may be near.
  *
  * @module
  */
@@ -106,16 +107,25 @@ export class Scan<K, V, T> implements Pull<T> {
 
   #item(block: Memory, start: number, middle: number, end: number): T {
     const source = this.#source;
+    const op = this.#op;
     switch (this.#wanted) {
       case "keys":
-        return readKey(source, block, start, middle) as unknown as T;
+        return readKey(source, op, block, start, middle) as unknown as T;
       case "values":
-        return readValue(source, block, middle, end, undefined) as unknown as T;
+        return readValue(source, op, block, middle, end, undefined) as unknown as T;
       case "entries": {
-        const key = readKey(source, block, start, middle);
-        return [key, readValue(source, block, middle, end, key)] as unknown as T;
+        const key = readKey(source, op, block, start, middle);
+        return [key, readValue(source, op, block, middle, end, key)] as unknown as T;
       }
     }
+  }
+
+  /** A live scan that has to start anew can do so only in the innermost transaction. */
+  requireReady(): void {
+    const level = this.#level;
+    const { view } = this.#source;
+    if (level === undefined || this.#changes === view.connection.changes) return;
+    if (level.state === "open" && level.epoch === this.#epoch) view.use(this.#op);
   }
 
   isPause(): boolean {
@@ -211,6 +221,7 @@ export class Scan<K, V, T> implements Pull<T> {
     this.#last = -1;
     if (this.#hasEnded || this.#isRegistered) return;
     this.#isRegistered = true;
+    this.#source.view.children?.add(this.#handle);
     endWhenForgotten(this, this.#handle);
   }
 
@@ -236,7 +247,9 @@ export class Scan<K, V, T> implements Pull<T> {
       this.#isRegistered = false;
       remembered(this);
     }
-    this.#source.view.connection.native.end(handle);
+    const { view } = this.#source;
+    view.children?.delete(handle);
+    view.connection.native.end(handle);
   }
 
   #requireOpen(): void {
@@ -264,6 +277,7 @@ export class Scan<K, V, T> implements Pull<T> {
       this.#last = -1;
     }
     this.#left = 0;
+    this.#step = 0;
     this.#hasEnded = this.#bounds.empty;
     if (!this.#hasEnded) this.#start();
   }

@@ -5,7 +5,8 @@
  */
 import type { Codec } from "./codec.ts";
 import { json } from "./codecs.ts";
-import { packedValue } from "./packed.ts";
+import { decodeWith, encodeWith, IN_PLACE, packedValue } from "./packed.ts";
+import type { Packed } from "./packed.ts";
 
 /**
  * A validator of any library that follows Standard Schema (zod, valibot, arktype and others). Only the
@@ -72,12 +73,16 @@ export interface SchemaIssue {
  * ```
  */
 export function schema<T>(validator: StandardSchema<T>, base: Codec<unknown> = json): Codec<T> {
-  packedValue(base); // refuses what is no codec now, not at the first value
-  return {
+  const packed = packedValue(base); // refuses what is no codec now, not at the first value
+  const codec: Codec<T> & Packed<T> & { readonly [IN_PLACE]: true } = {
     name: `schema(${base.name})`,
-    encode: (value) => base.encode(validated(validator, value)),
-    decode: (bytes) => validated(validator, base.decode(bytes)),
+    [IN_PLACE]: true,
+    encode: (value) => encodeWith(codec, value),
+    decode: (bytes) => decodeWith(codec, bytes),
+    write: (value, target, offset) => packed.write(validated(validator, value), target, offset),
+    read: (source, start, end) => validated(validator, packed.read(source, start, end)),
   };
+  return codec;
 }
 
 function validated<T>(validator: StandardSchema<T>, value: unknown): T {

@@ -12,8 +12,8 @@ import { ReadingView } from "./reader.ts";
 
 /**
  * The state of a database at one moment, made by `db.snapshot()`. Later commits do not show in it, not
- * even one's own. It pins disk space: close it, or declare it with `using`. The engine can keep six
- * different states at a time, which all processes share.
+ * even one's own. It pins disk space: close it, or declare it with `using`. The engine tells six states apart that
+ * are being read; further ones are possible, but pin as much as an older one does.
  *
  * @example
  * ```ts
@@ -37,7 +37,7 @@ export class Snapshot<K, V> extends ReadingView<K, V> implements Disposable {
 
   /** False after `close`, and when the database has been closed. */
   get isOpen(): boolean {
-    return this.#view.isOpen;
+    return this.#view.handle !== 0;
   }
 
   /** True if this call closed it. Ends the iterators and cursors that were opened from it. */
@@ -55,6 +55,7 @@ export class Snapshot<K, V> extends ReadingView<K, V> implements Disposable {
 class SnapshotView implements View {
   readonly connection: Connection;
   readonly isFrozen = true;
+  readonly children: Set<Handle> = new Set();
   readonly #parent: Handle;
   #handle: Handle;
 
@@ -66,24 +67,26 @@ class SnapshotView implements View {
     endWhenForgotten(this, this.#handle);
   }
 
+  get handle(): Handle {
+    return this.connection.handle === this.#parent ? this.#handle : 0;
+  }
+
   use(op: string): Handle {
-    const isReopened = this.connection.use(op) !== this.#parent;
-    if (this.#handle !== 0 && !isReopened) return this.#handle;
+    this.connection.use(op); // a closed database is the better reason
+    const { handle } = this;
+    if (handle !== 0) return handle;
     throw closedError({ op, path: this.connection.path }, "the snapshot");
   }
 
-  get isOpen(): boolean {
-    return this.#handle !== 0 && this.connection.isOpen &&
-      this.connection.use("snapshot") === this.#parent;
-  }
-
   close(): boolean {
-    const wasOpen = this.isOpen;
+    const wasOpen = this.handle !== 0;
     if (this.#handle === 0) return false;
-    const handle = this.#handle;
+    const { native } = this.connection;
+    for (const child of this.children) native.end(child);
+    this.children.clear();
+    native.end(this.#handle);
     this.#handle = 0;
     remembered(this);
-    this.connection.native.end(handle);
     return wasOpen;
   }
 }

@@ -15,9 +15,10 @@ export interface Source<K, V> {
   readonly values: Packed<V>;
 }
 
-/** Decodes a key. Throws `LsmDecodeError`. */
+/** Decodes a key, for the public method `op`. Throws `LsmDecodeError`. */
 export function readKey<K>(
   { keys, view }: Pick<Source<K, unknown>, "keys" | "view">,
+  op: string,
   memory: Memory,
   start: number,
   end: number,
@@ -31,14 +32,15 @@ export function readKey<K>(
         causeText(cause)
       }`,
       undefined,
-      { path, cause, hint: "open with keys: bytes to inspect it" },
+      { op, path, cause, hint: "open with keys: bytes to inspect it" },
     );
   }
 }
 
-/** Decodes the value of `key`. Throws `LsmDecodeError`. */
+/** Decodes the value of `key`, for the public method `op`. Throws `LsmDecodeError`. */
 export function readValue<V>(
   { values, view }: Pick<Source<unknown, V>, "values" | "view">,
+  op: string,
   memory: Memory,
   start: number,
   end: number,
@@ -52,16 +54,16 @@ export function readValue<V>(
     throw new LsmDecodeError(
       `Cannot read "${path}": the value${of} is not ${values.name}: ${causeText(cause)}`,
       key,
-      { path, cause, hint: "open with values: bytes to inspect it" },
+      { op, path, cause, hint: "open with values: bytes to inspect it" },
     );
   }
 }
 
-/** Reads the entry in the record at `at`. */
-export function readEntry<K, V>(source: Source<K, V>, memory: Memory, at: number): [K, V] {
-  const [start, middle, end] = recordParts(memory, at);
-  const key = readKey(source, memory, start, middle);
-  return [key, readValue(source, memory, middle, end, key)];
+/** Decodes the entry in the record at the beginning of `memory`, for the public method `op`. */
+export function readEntry<K, V>(source: Source<K, V>, op: string, memory: Memory): [K, V] {
+  const [start, middle, end] = recordParts(memory, 0);
+  const key = readKey(source, op, memory, start, middle);
+  return [key, readValue(source, op, memory, middle, end, key)];
 }
 
 /** Where key and value of the record at `at` begin, and where it ends but for its padding. */

@@ -12,6 +12,7 @@ import type { Connection } from "./connection.ts";
 import { closedError } from "./failure.ts";
 import type { Doing } from "./failure.ts";
 import { Memory } from "./memory.ts";
+import { checkNames } from "./names.ts";
 import { describe } from "./packed.ts";
 
 /** How far long work has come. */
@@ -46,11 +47,7 @@ export function checkProgressOptions(
   if (typeof options !== "object" || options === null) {
     throw new TypeError(`Options must be an object, not ${describe(options)}`);
   }
-  const known = ["signal", "onProgress", ...names];
-  const wrong = Object.keys(options).find((name) => !known.includes(name));
-  if (wrong !== undefined) {
-    throw new TypeError(`There is no option ${wrong} here; options are ${known.join(", ")}`);
-  }
+  checkNames(options, ["signal", "onProgress", ...names]);
   const { signal, onProgress } = options;
   if (signal !== undefined && !(signal instanceof AbortSignal)) {
     throw new TypeError(`Option signal must be an AbortSignal, not ${describe(signal)}`);
@@ -95,7 +92,7 @@ export async function finishTask(
       reported = now;
       onProgress(progress);
     }
-    await pause(milliseconds, signal);
+    await pause(signal, milliseconds);
     signal?.throwIfAborted();
     milliseconds = Math.min(Math.max(1, milliseconds * 2), PAUSE_MAX_MS);
   }
@@ -111,7 +108,7 @@ function readProgress({ words }: Memory): Progress {
 }
 
 /** Lets the event loop turn, for so long or until the signal is aborted. */
-function pause(milliseconds: number, signal: AbortSignal | undefined): Promise<void> {
+export function pause(signal: AbortSignal | undefined, milliseconds = PAUSE_MAX_MS): Promise<void> {
   return new Promise((resolve) => {
     const end = () => {
       clearTimeout(timer);

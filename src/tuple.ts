@@ -14,15 +14,26 @@
  *     21 8 bytes               number: IEEE 754, sign bit inverted; if negative, all bits inverted
  *     26, 27                   false, true
  *
- * So ["a", 1n] is 02 61 00 15 01, and every key that begins with "a" begins with 02 61 00.
+ * So ["a", 1n] is 02 61 00 15 01, and every key that begins with "a" begins with 02 61 00. The reverse is not
+ * true: ["a\0b"] is 02 61 00 FF 62 00. As no part begins with FF, the keys that begin with "a" are those from
+ * 02 61 00 up to, and without, 02 61 00 FF.
  *
  * @module
  */
 import type { KeyCodec } from "./codec.ts";
 import { utf8 } from "./codecs.ts";
 import { Memory } from "./memory.ts";
-import { copyBytes, describe, IN_PLACE, packedKey } from "./packed.ts";
-import type { PackedKey } from "./packed.ts";
+import {
+  copyBytes,
+  decodeWith,
+  describe,
+  encodeWith,
+  IN_PLACE,
+  isBytes,
+  packedKey,
+  wrongType,
+} from "./packed.ts";
+import type { PackedKey, Role } from "./packed.ts";
 
 /** One part of an ordered tuple key. */
 export type TuplePart = Uint8Array | string | bigint | number | boolean;
@@ -45,10 +56,12 @@ const SIGN = 1n << 63n;
 class TupleCodec implements KeyCodec<readonly TuplePart[]>, PackedKey<readonly TuplePart[]> {
   readonly name = "tuple";
   readonly ordered = true;
+  readonly reservesFF = true;
   readonly [IN_PLACE] = true;
+  declare readonly role?: Role | undefined;
 
   write(value: readonly TuplePart[], target: Memory, offset: number): number {
-    if (!Array.isArray(value)) throw new TypeError(`Expected an array, got ${describe(value)}`);
+    if (!Array.isArray(value)) throw wrongType(this.role, "an array", value);
     const parts = [...value] as TuplePart[]; // the last moment at which code of the user's may run
     let at = offset;
     for (const part of parts) at = writePart(part, target, at);
@@ -64,8 +77,7 @@ class TupleCodec implements KeyCodec<readonly TuplePart[]>, PackedKey<readonly T
   }
 
   encode(value: readonly TuplePart[]): Uint8Array {
-    const memory = new Memory(64);
-    return memory.copy(0, this.write(value, memory, 0));
+    return encodeWith(this, value);
   }
 
   encodePrefix(prefix: readonly TuplePart[]): Uint8Array {
@@ -73,8 +85,7 @@ class TupleCodec implements KeyCodec<readonly TuplePart[]>, PackedKey<readonly T
   }
 
   decode(bytes: Uint8Array): readonly TuplePart[] {
-    const memory = new Memory(64);
-    return this.read(memory, 0, copyBytes(bytes, memory, 0));
+    return decodeWith(this, bytes);
   }
 }
 
@@ -91,6 +102,12 @@ function writePart(part: TuplePart, target: Memory, at: number): number {
     case "boolean":
       return putByte(target, at, part ? TYPE.TRUE : TYPE.FALSE);
     default:
+      if (!isBytes(part)) {
+        throw new TypeError(
+          "A part of a tuple is a string, number, bigint, boolean or Uint8Array, " +
+            `not ${describe(part)}`,
+        );
+      }
       putByte(target, at, TYPE.BYTES);
       return close(target, at + 1, copyBytes(part, target, at + 1));
   }

@@ -111,7 +111,7 @@ export type Entries<K, V> =
  * import { Lsm, type Writer } from "@lsmdb/lsm";
  * function rename(writer: Writer<string, string>, name: string): void {
  *   writer.set("name", name);
- *   writer.incr("renamed");
+ *   writer.delete("nickname");
  * }
  * using db = new Lsm("example.ldb");
  * db.transaction((tx) => rename(tx, "Grace")); // both or neither
@@ -124,7 +124,7 @@ export interface Writer<K, V> {
   setMany(entries: Entries<K, V>): this;
   /** Removes a key; true if it was there. */
   delete(key: K): boolean;
-  /** Removes all keys of a range, or none. Needs a bound, a prefix or a limit. */
+  /** Removes all keys of a range, or none. Needs a bound, a limit or a prefix that is not empty. */
   deleteRange(range: KeyRange<K>): void;
   /** Removes everything. */
   clear(): void;

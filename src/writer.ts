@@ -1,6 +1,6 @@
 /**
  * Writing, for everything that can be written to. Arguments are encoded completely before the first native
- * call; what consists of several calls is a transaction.
+ * call that takes the writer's lock; what consists of several calls is a transaction.
  *
  * @module
  */
@@ -15,7 +15,7 @@ import type { Scratch } from "./memory.ts";
 import { describe, packedKey } from "./packed.ts";
 import { compareBytes, resolveRange } from "./range.ts";
 import type { Bounds, KeyRange } from "./range.ts";
-import { ReadingView } from "./reader.ts";
+import { ABSENT, ReadingView, valueOrAbsent } from "./reader.ts";
 import { Scan } from "./scan.ts";
 import type { Source } from "./source.ts";
 import type { BatchOp, Entries, Writer } from "./types.ts";
@@ -23,7 +23,7 @@ import type { BatchOp, Entries, Writer } from "./types.ts";
 /** Receives a counter. No code of the user's runs between the call and reading it. */
 const counter = new Memory(8);
 /** Size of a value that is not there. */
-const ABSENT = -1;
+const NO_SIZE = -1;
 const raw = packedKey(bytes);
 
 /** What an object writes to, and how; undefined for one that is not of this library. For this library only. */
@@ -167,8 +167,8 @@ export abstract class WritingView<K, V> extends ReadingView<K, V> implements Wri
   /**
    * Removes all keys of a range: all of them, or none.
    *
-   * @param range Needs a bound, a prefix or a limit, so that an undefined variable cannot empty the
-   *   database; see {@link clear}. With a limit the keys are looked up first.
+   * @param range Needs a bound, a limit or a prefix that is not empty, so that an undefined or empty variable
+   *   cannot empty the database; see {@link clear}. With a limit the keys are looked up first.
    * @example
    * ```ts
    * import { Lsm } from "@lsmdb/lsm";
@@ -179,7 +179,7 @@ export abstract class WritingView<K, V> extends ReadingView<K, V> implements Wri
    * ```
    */
   deleteRange(range: KeyRange<K>): void {
-    requireBound(range);
+    requireBound(range, this.#source.keys);
     const bounds = resolveRange(range, this.#source.keys);
     if (bounds.limit === Infinity) this.#deleteBounds("deleteRange", bounds);
     else this.#deleteSome(bounds);
@@ -225,8 +225,9 @@ export abstract class WritingView<K, V> extends ReadingView<K, V> implements Wri
   }
 
   /**
-   * Adds to a counter: a signed 64-bit integer, 8 bytes, big-endian, as `i64` reads them. A missing one
-   * starts at 0. Reading and writing are one transaction.
+   * Adds to a counter: a signed 64-bit integer, 8 bytes, big-endian. A missing one starts at 0. Reading and
+   * writing are one transaction. To read it, open with `{ values: i64 }`, or use a view: `db.as({ values: i64 })`;
+   * as a text it makes no sense.
    *
    * @param by What to add; default 1. A `number` gives a `number`, a `bigint` gives a `bigint`.
    * @throws {LsmError} `LSM_NOTCOUNTER` if the value is not 8 bytes long.
@@ -247,41 +248,41 @@ export abstract class WritingView<K, V> extends ReadingView<K, V> implements Wri
       if (BigInt.asIntN(64, by) !== by) {
         throw new RangeError(`${by} is not a signed 64-bit integer`);
       }
-      return this.#add(key, by);
-    }
-    if (typeof by !== "number") {
+    } else if (typeof by !== "number") {
       throw new TypeError(`Expected a number or a bigint, got ${describe(by)}`);
+    } else if (!Number.isSafeInteger(by)) {
+      throw new RangeError(`${by} is not a safe integer`);
     }
-    if (!Number.isSafeInteger(by)) throw new RangeError(`${by} is not a safe integer`);
-    return this.#atomically("incr", (inner) => {
-      const sum = Number(inner.#add(key, BigInt(by)));
-      if (Number.isSafeInteger(sum)) return sum;
-      throw new RangeError("The counter would be no safe integer; add a bigint instead");
-    });
-  }
-
-  #add(key: K, by: bigint): bigint {
-    const { view, keys } = this.#source;
     const scratch = enterScratch();
     try {
-      const size = keys.write(key, scratch.key, 0);
-      const handle = view.use("incr");
-      const { connection } = view;
-      connection.changes++;
-      const result = connection.native.add(
-        handle,
-        scratch.key.bytes,
-        size,
-        Number(BigInt.asUintN(32, by)),
-        Number(BigInt.asUintN(32, by >> 32n)),
-        counter.bytes,
-        counter.size,
-      );
-      connection.check(result, "incr", handle);
-      return counter.text.readBigInt64LE(0);
+      const size = this.#source.keys.write(key, scratch.key, 0);
+      if (typeof by === "bigint") return this.#add(scratch.key, size, by);
+      return this.#atomically("incr", (inner) => {
+        const sum = Number(inner.#add(scratch.key, size, BigInt(by)));
+        if (Number.isSafeInteger(sum)) return sum;
+        throw new RangeError("The counter would be no safe integer; add a bigint instead");
+      });
     } finally {
       leaveScratch(scratch);
     }
+  }
+
+  #add(key: Memory, keySize: number, by: bigint): bigint {
+    const { view } = this.#source;
+    const handle = view.use("incr");
+    const { connection } = view;
+    connection.changes++;
+    const result = connection.native.add(
+      handle,
+      key.bytes,
+      keySize,
+      Number(BigInt.asUintN(32, by)),
+      Number(BigInt.asUintN(32, by >> 32n)),
+      counter.bytes,
+      counter.size,
+    );
+    connection.check(result, "incr", handle);
+    return counter.text.readBigInt64LE(0);
   }
 
   /**
@@ -295,7 +296,18 @@ export abstract class WritingView<K, V> extends ReadingView<K, V> implements Wri
    * ```
    */
   getOrInsert(key: K, value: V): V {
-    return this.get(key) ?? this.#insert("getOrInsert", key, () => value);
+    const { values } = this.#source;
+    for (;;) { // again if there is one by now
+      const present = valueOrAbsent(this, key);
+      if (present !== ABSENT) return present;
+      const scratch = enterScratch();
+      try {
+        const size = values.write(value, scratch.value, 0);
+        if (this.#insert("getOrInsert", key, scratch.value, () => size)) return value;
+      } finally {
+        leaveScratch(scratch);
+      }
+    }
   }
 
   /**
@@ -313,16 +325,34 @@ export abstract class WritingView<K, V> extends ReadingView<K, V> implements Wri
     if (typeof make !== "function") {
       throw new TypeError(`Expected a function, got ${describe(make)}`);
     }
-    return this.get(key) ?? this.#insert("getOrInsertComputed", key, make);
+    const { values } = this.#source;
+    for (;;) {
+      const present = valueOrAbsent(this, key);
+      if (present !== ABSENT) return present;
+      const scratch = enterScratch();
+      try {
+        let value: V | undefined;
+        const write = () => values.write(value = make(key), scratch.value, 0);
+        if (this.#insert("getOrInsertComputed", key, scratch.value, write)) return value as V;
+      } finally {
+        leaveScratch(scratch);
+      }
+    }
   }
 
-  #insert(op: string, key: K, make: (key: K) => V): V {
-    return this.#atomically(op, (inner) => {
-      if (inner.has(key)) return inner.get(key) as V;
-      const value = make(key);
-      inner.set(key, value);
-      return value;
-    });
+  /** Stores the bytes that `write` has written to `value` or writes then, unless there is such a key. */
+  #insert(op: string, key: K, value: Memory, write: () => number): boolean {
+    const scratch = enterScratch();
+    try {
+      const keySize = this.#source.keys.write(key, scratch.key, 0);
+      return this.#atomically(op, (inner) => {
+        if (!inner.#isStored(op, scratch, keySize, NO_SIZE)) return false;
+        inner.#store(op, scratch.key, keySize, value, write());
+        return true;
+      });
+    } finally {
+      leaveScratch(scratch);
+    }
   }
 
   /**
@@ -346,11 +376,11 @@ export abstract class WritingView<K, V> extends ReadingView<K, V> implements Wri
     const fresh = enterScratch();
     try {
       const keySize = keys.write(key, old.key, 0);
-      const oldSize = expected === undefined ? ABSENT : values.write(expected, old.value, 0);
-      const nextSize = next === undefined ? ABSENT : values.write(next, fresh.value, 0);
+      const oldSize = expected === undefined ? NO_SIZE : values.write(expected, old.value, 0);
+      const nextSize = next === undefined ? NO_SIZE : values.write(next, fresh.value, 0);
       return this.#atomically("compareAndSet", (inner) => {
-        if (!inner.#isStored(old, keySize, oldSize)) return false;
-        inner.#store(old.key, keySize, fresh.value, nextSize);
+        if (!inner.#isStored("compareAndSet", old, keySize, oldSize)) return false;
+        inner.#store("compareAndSet", old.key, keySize, fresh.value, nextSize);
         return true;
       });
     } finally {
@@ -360,20 +390,20 @@ export abstract class WritingView<K, V> extends ReadingView<K, V> implements Wri
   }
 
   /** Is the value of the key in `old` the value in it? */
-  #isStored(old: Scratch, keySize: number, oldSize: number): boolean {
+  #isStored(op: string, old: Scratch, keySize: number, oldSize: number): boolean {
     const { connection } = this.#source.view;
-    const handle = this.#source.view.use("compareAndSet");
+    const handle = this.#source.view.use(op);
     const scratch = enterScratch();
     try {
       let { value } = scratch;
       const { native } = connection;
       const size = native.get(handle, old.key.bytes, keySize, value.bytes, value.size);
-      if (size === RESULT.ABSENT) return oldSize === ABSENT;
+      if (size === RESULT.ABSENT) return oldSize === NO_SIZE;
       if (size === RESULT.TOO_SMALL) {
-        const taken = connection.take("compareAndSet", handle);
+        const taken = connection.take(op, handle);
         if (taken.size !== oldSize) return false;
         value = taken.memory;
-      } else if (connection.check(size, "compareAndSet", handle) !== oldSize) {
+      } else if (connection.check(size, op, handle) !== oldSize) {
         return false;
       }
       const stored = value.bytes.subarray(0, oldSize);
@@ -383,16 +413,16 @@ export abstract class WritingView<K, V> extends ReadingView<K, V> implements Wri
     }
   }
 
-  /** Stores bytes, or removes the key if `valueSize` is `ABSENT`. */
-  #store(key: Memory, keySize: number, value: Memory, valueSize: number): void {
-    const handle = this.#source.view.use("compareAndSet");
+  /** Stores bytes, or removes the key if `valueSize` is `NO_SIZE`. */
+  #store(op: string, key: Memory, keySize: number, value: Memory, valueSize: number): void {
+    const handle = this.#source.view.use(op);
     const { connection } = this.#source.view;
     const { native } = connection;
     connection.changes++;
-    const result = valueSize === ABSENT
+    const result = valueSize === NO_SIZE
       ? native.delete(handle, FLAG.BLIND, key.bytes, keySize)
       : native.put(handle, key.bytes, keySize, value.bytes, valueSize);
-    connection.check(result, "compareAndSet", handle);
+    connection.check(result, op, handle);
   }
 }
 

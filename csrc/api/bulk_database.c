@@ -54,6 +54,7 @@ int32_t bulk_fail(struct handle *handle, const lsm_db *db, int rc) {
     const struct error_context *context = db ? db_error(db) : NULL;
     struct bulk_error *error = &handle->error;
     char system_text[128] = "";
+    const char *reason;
 
     if (rc == LSM_BUSY && error->code == LSM_BUSY) return LSM_BULK_ERROR; /* noted by the wait */
     *error = (struct bulk_error){.code = (uint32_t)rc};
@@ -69,9 +70,10 @@ int32_t bulk_fail(struct handle *handle, const lsm_db *db, int rc) {
             os_error_text(context->system_error, system_text, sizeof system_text);
         }
     }
-    snprintf(error->text, sizeof error->text, "%s%s%s",
-             context && context->reason ? context->reason : code_text(rc),
-             system_text[0] ? ": " : "", system_text);
+    reason = context && context->reason ? context->reason : code_text(rc);
+    if (system_text[0] && rc == LSM_IOERR && !context->reason) reason = ""; /* the system says more */
+    snprintf(error->text, sizeof error->text, "%s%s%s", reason,
+             reason[0] && system_text[0] ? ": " : "", system_text);
     return LSM_BULK_ERROR;
 }
 
@@ -245,6 +247,9 @@ static int32_t check_path(struct handle *handle, const char *path) {
 
     if (rc != LSM_OK) return LSM_OK; /* the open will tell */
     if (kind == OS_PATH_DIRECTORY) return bulk_fail_text(handle, LSM_BULK_ISDIR, "is a directory");
+    if (kind == OS_PATH_OTHER) { /* a device, say, which would look like an empty file */
+        return bulk_fail_text(handle, LSM_BULK_NOTADB, "it is no regular file");
+    }
     if (kind == OS_PATH_NONE && !handle->create) {
         return bulk_fail_text(handle, LSM_IOERR_NOENT, "no such file");
     }

@@ -340,8 +340,8 @@ int32_t lsm_bulk_scan_next(uint32_t id, uint8_t *out, uint32_t capacity) {
 
 /* ------------------------------------------------------------------------------------- counting -- */
 
-int32_t lsm_bulk_count(uint32_t id, uint32_t flags, const uint8_t *lower, uint32_t lower_size,
-                       const uint8_t *upper, uint32_t upper_size, uint8_t *out,
+int32_t lsm_bulk_count(uint32_t id, uint32_t flags, uint32_t limit, const uint8_t *lower,
+                       uint32_t lower_size, const uint8_t *upper, uint32_t upper_size, uint8_t *out,
                        uint32_t capacity) {
     struct slice low = bulk_slice(lower, lower_size);
     struct slice high = bulk_slice(upper, upper_size);
@@ -363,11 +363,12 @@ int32_t lsm_bulk_count(uint32_t id, uint32_t flags, const uint8_t *lower, uint32
     bulk_lock(connection);
     rc = passing_cursor(view, connection, &cursor);
     if (rc == LSM_OK) rc = seek_start(cursor, flags, low, high);
-    while (rc == LSM_OK && db_cursor_valid(cursor)) {
+    while (rc == LSM_OK && limit > 0 && db_cursor_valid(cursor)) {
         struct slice key;
         rc = db_cursor_key(cursor, &key);
         if (rc != LSM_OK || !before_end(key, flags, low, high)) break;
         count++;
+        if (count == limit && limit != UINT32_MAX) break; /* the next one may be far */
         rc = db_cursor_next(cursor);
     }
     if (rc == LSM_OK) {

@@ -245,8 +245,8 @@ static void bulk_range_call(struct bulk_world *w, uint8_t what, uint32_t handle)
     uint32_t fresh;
 
     if (what & 64) {
-        bulk_written(lsm_bulk_count(handle, flags, lower.data, lower.size, upper.data, upper.size,
-                                    out.data, out.size), &out);
+        bulk_written(lsm_bulk_count(handle, flags, limit, lower.data, lower.size, upper.data,
+                                    upper.size, out.data, out.size), &out);
     } else {
         fresh = lsm_bulk_scan(handle, flags, limit, lower.data, lower.size, upper.data, upper.size,
                               out.data, out.size);

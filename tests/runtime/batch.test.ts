@@ -47,6 +47,25 @@ test("a failure in the middle writes nothing", () => {
   assert.equal(keysOf(db), "a");
 });
 
+test("what has to be awaited first is refused, not taken for an object without pairs", async () => {
+  using open = opened();
+  const { db } = open;
+  async function* pairs(): AsyncGenerator<[string, string]> {
+    yield ["a", "1"];
+    await Promise.resolve();
+  }
+  const stream = new ReadableStream();
+  const thenable = { then: () => {} };
+  for (const wrong of [pairs(), Promise.resolve({ a: "1" }), stream, thenable]) {
+    assert.throws(() => db.setMany(wrong as never), { name: "TypeError", message: /await/ });
+  }
+  assert.equal(db.count(), 0);
+  db.setMany(await Array.fromAsync(pairs()));
+  db.setMany({ then: "text" });
+  db.setMany(db.namespace("none").entries());
+  assert.equal(keysOf(db), "a then");
+});
+
 test("a batch does its operations in order", () => {
   using open = filled("a b c d e");
   const { db } = open;
@@ -85,7 +104,8 @@ test("deleteRange follows its ends", () => {
     [{ gte: "0", lte: "9" }, "a b c d e"],
     [{ gt: "d", lt: "b" }, "a b c d e"],
     [{ prefix: "c" }, "a b d e"],
-    [{ prefix: "" }, ""],
+    [{ prefix: "", lt: "c" }, "c d e"],
+    [{ prefix: "", limit: 2 }, "c d e"],
     [{ gt: "x" }, "a b c d e"],
     [{ limit: 2 }, "c d e"],
     [{ limit: 2, reverse: true }, "a b c"],
@@ -103,7 +123,7 @@ test("deleteRange follows its ends", () => {
 test("deleteRange needs to know what to delete", () => {
   using open = filled("a b");
   const { db } = open;
-  const wrong = [{}, { gt: undefined }, { reverse: true }, undefined, null, "a"];
+  const wrong = [{}, { gt: undefined }, { reverse: true }, { prefix: "" }, undefined, null, "a"];
   for (const range of wrong) {
     assert.throws(() => db.deleteRange(range as KeyRange<string>), TypeError);
     assert.throws(() => db.batch([{ type: "deleteRange", range: range as never }]), TypeError);
@@ -167,4 +187,22 @@ test("any batch leaves what its operations leave in a Map", () => {
     }),
     { numRuns: 300 },
   );
+});
+
+test("batches of any size follow each other", () => {
+  using open = opened();
+  const { db } = open;
+  const sizes = [1_500_000, 10, 3_000_000, 40_000_000, 2_000_000, 5_000];
+  sizes.forEach((size, i) => {
+    const half = String(i).repeat(size / 2);
+    db.setMany([[`${i} a`, half], [`${i} b`, half]]);
+    db.transaction((tx) => tx.setMany({ inner: half.slice(0, 10), [`${i} c`]: half }));
+  });
+  sizes.forEach((size, i) => {
+    for (const letter of "abc") {
+      const value = db.get(`${i} ${letter}`) ?? "";
+      assert.equal(value.length, size / 2);
+      assert.ok(value === String(i).repeat(size / 2));
+    }
+  });
 });

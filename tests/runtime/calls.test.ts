@@ -6,14 +6,17 @@ import type { Native } from "../../ffi/native.ts";
 import { bytes } from "../../mod.ts";
 import { filled, opened } from "./support.ts";
 
-/** The names of the calls that `work` makes, in order. */
-function callsOf(work: () => unknown): string[] {
+/** The calls that `work` makes, in order, as `show` shows them: by their names. */
+function callsOf(
+  work: () => unknown,
+  show: (name: string, args: unknown[]) => string = (name) => name,
+): string[] {
   const native = load().native as unknown as Record<string, (...args: unknown[]) => unknown>;
   const original = { ...native };
   const calls: string[] = [];
   for (const [name, call] of Object.entries(original)) {
     native[name] = (...args) => {
-      calls.push(name);
+      calls.push(show(name, args));
       return call(...args);
     };
   }
@@ -91,4 +94,22 @@ test("a block is used again as soon as its last record has been given", () => {
     Object.assign(native, { scan });
   }
   assert.equal(blocks.size, 1);
+});
+
+test("a scan that starts anew because of a write reads a small block", () => {
+  using open = opened();
+  const { db } = open;
+  db.setMany(Array.from({ length: 10_000 }, (_, i) => [String(i + 10_000), "value"] as const));
+  using tx = db.transaction();
+  const iterator = tx.keys();
+  for (let i = 0; i < 5_000; i++) iterator.next(); // the blocks have become large
+  const write = () => {
+    for (let i = 0; i < 20; i++) {
+      tx.delete(iterator.next().value ?? "");
+      iterator.next();
+    }
+  };
+  const blocks = callsOf(write, (name, args) => name === "scan" ? String(args.at(-1)) : "")
+    .filter((size) => size !== "");
+  assert.deepEqual(blocks, Array.from({ length: 20 }, () => "4096"));
 });

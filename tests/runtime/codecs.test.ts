@@ -154,21 +154,28 @@ test("what a codec cannot decode is LSM_DECODE, with the key and the reason", ()
   const raw = db.as({ values: bytes });
   raw.set("a", Uint8Array.of(0x41)).set("b", Uint8Array.of(0xff)).set("c", Uint8Array.of(0x43));
   const error = failure("LSM_DECODE", () => db.get("b"));
+  assert.equal(error.op, "get");
   assert.ok(error instanceof LsmDecodeError);
   assert.equal(error.key, "b");
   assert.ok(error.cause instanceof TypeError);
   assert.match(error.message, /the value of "b" is not utf8/);
   assert.match(error.hint ?? "", /bytes/);
   assert.equal(failure("LSM_DECODE", () => [...db]).message.includes('"b"'), true);
-  failure("LSM_DECODE", () => db.getMany(["a", "b"]));
-  failure("LSM_DECODE", () => db.seek("b", "eq"));
+  const uses: [op: string, use: () => unknown][] = [
+    ["getMany", () => db.getMany(["a", "b"])],
+    ["seek", () => db.seek("b", "eq")],
+    ["first", () => db.first({ gt: "a" })],
+    ["entries", () => [...db]],
+    ["values", () => [...db.values()]],
+  ];
+  for (const [op, use] of uses) assert.equal(failure("LSM_DECODE", use).op, op);
   assert.deepEqual([...db.keys()], ["a", "b", "c"], "keys do not read values");
   assert.equal(db.has("b"), true);
   raw.as({ keys: bytes }).set(Uint8Array.of(0xff), Uint8Array.of(0));
   assert.match(failure("LSM_DECODE", () => db.last()).message, /a key of 1 bytes is not utf8/);
   using cursor = db.cursor();
   cursor.last();
-  failure("LSM_DECODE", () => cursor.key);
+  assert.equal(failure("LSM_DECODE", () => cursor.key).op, "key");
 });
 
 test("a codec of the user's gets and gives bytes of its own", () => {

@@ -233,11 +233,32 @@ test("close may be called twice, and a closed cursor stays closed", () => {
   assert.equal(cursor.close(), true);
   assert.equal(cursor.close(), false);
   assert.equal(cursor.isOpen, false);
-  for (
-    const use of [() => cursor.key, () => cursor.valid, () => cursor.first(), () => [...cursor]]
-  ) {
-    assert.throws(use, LsmClosedError);
+  const uses = [
+    () => cursor.key,
+    () => cursor.valid,
+    () => cursor.first(),
+    () => [...cursor],
+    () => cursor.reset(),
+  ];
+  for (const use of uses) assert.throws(use, LsmClosedError, String(use));
+  assert.equal(cursor.isOpen, false);
+});
+
+test("it is closed with its database, also when that is opened again", () => {
+  using open = filled("a b");
+  const { db } = open;
+  const cursor = db.cursor();
+  cursor.first();
+  db.close();
+  assert.equal(cursor.isOpen, false);
+  db.open();
+  assert.equal(cursor.isOpen, false);
+  for (const use of [() => cursor.valid, () => cursor.key, () => cursor.reset()]) {
+    assert.throws(use, LsmClosedError, String(use));
   }
+  assert.equal(cursor.close(), false);
+  using other = db.cursor();
+  assert.equal(other.key, "a");
 });
 
 test("large entries are read whole", () => {

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { bytes, Lsm, LsmNotFoundError } from "../../mod.ts";
+import { bytes, json, Lsm, LsmNotFoundError } from "../../mod.ts";
 import { failure, filled, opened, place } from "./support.ts";
 
 test("set stores, get reads, set replaces", () => {
@@ -208,6 +208,17 @@ test("getOrInsert reads, or stores", () => {
   assert.equal(db.get("key"), "1");
   assert.equal(db.getOrInsert("empty", ""), "");
   assert.equal(db.getOrInsert("empty", "other"), "");
+});
+
+test("a stored null is there: it is given, without a transaction", () => {
+  using open = opened<string, unknown>({ values: json });
+  open.db.set("null", null);
+  open.db.close();
+  using db = new Lsm<string, unknown>(open.at.file(), { values: json, readOnly: true });
+  assert.equal(db.getOrInsert("null", 1), null);
+  assert.equal(db.getOrInsertComputed("null", () => assert.fail()), null);
+  failure("LSM_READONLY", () => db.getOrInsert("none", 1));
+  assert.throws(() => db.getOrInsert("none", undefined), TypeError);
 });
 
 test("getOrInsertComputed asks only if needed, and undoes all if it throws", () => {

@@ -1,8 +1,8 @@
 // Iterators: laziness, snapshots, live iteration in transactions, what ends them, what they hold.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { bytes, LsmClosedError } from "../../mod.ts";
-import { filled, keysOf, opened } from "./support.ts";
+import { bytes, LsmClosedError, LsmMisuseError } from "../../mod.ts";
+import { failure, filled, keysOf, opened } from "./support.ts";
 
 /** A database with keys long enough for many blocks. */
 function large(count: number) {
@@ -151,6 +151,26 @@ test("an iterator outlives a nested transaction, also one that is undone", () =>
     assert.equal(iterator.next().value, "b");
     tx.transaction((inner) => inner.delete("c"));
     assert.equal(iterator.next().done, true);
+  });
+});
+
+test("while an inner transaction is open and has written, an iterator waits", () => {
+  using open = filled("a b c d");
+  const { db } = open;
+  db.transaction((tx) => {
+    const iterator = tx.keys();
+    assert.equal(iterator.next().value, "a");
+    {
+      using inner = tx.transaction();
+      inner.set("aa", "new");
+      const error = failure("LSM_MISUSE", () => iterator.next());
+      assert.match(error.message, /a nested transaction is still open/);
+      assert.equal(error.op, "keys");
+      assert.throws(() => [...iterator], LsmMisuseError);
+      assert.equal(iterator.count, 1);
+      inner.commit();
+    }
+    assert.deepEqual([...iterator], ["aa", "b", "c", "d"]);
   });
 });
 

@@ -1,6 +1,8 @@
 // Opening and closing: constructor, open, close, using, and what each leaves on disk.
 import assert from "node:assert/strict";
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join, normalize } from "node:path";
+import process from "node:process";
 import { test } from "node:test";
 import { pathToFileURL } from "node:url";
 import { Lsm, LsmBusyError, LsmClosedError } from "../../mod.ts";
@@ -71,6 +73,33 @@ test("a file: URL is a path", () => {
   using db = new Lsm(pathToFileURL(at.file("with blank.ldb")));
   assert.equal(db.path, at.file("with blank.ldb"));
   assert.ok(existsSync(at.file("with blank.ldb")));
+});
+
+test("a relative path is that of the working directory of the time, for good", () => {
+  using at = place();
+  mkdirSync(at.file("other"));
+  const before = process.cwd();
+  try {
+    process.chdir(at.folder);
+    const folder = process.cwd(); // the temporary folder may be a link
+    using db = new Lsm("./test.ldb");
+    const { path } = db;
+    assert.equal(normalize(path), join(folder, "test.ldb"));
+    db.set("key", "value");
+    db.close();
+    process.chdir("other");
+    db.open();
+    assert.equal(db.get("key"), "value");
+    assert.equal(db.path, path);
+    assert.deepEqual(readdirSync("."), []);
+    using late = new Lsm("../test.ldb", { open: false });
+    process.chdir(before);
+    late.open();
+    assert.equal(late.get("key"), "value");
+    assert.equal(failure("LSM_NOTFOUND", () => late.getOrThrow("x")).path, late.path);
+  } finally {
+    process.chdir(before);
+  }
 });
 
 test("what is no path is a TypeError", () => {

@@ -1,5 +1,6 @@
 // Whole programs: the examples run with the one permission Deno needs, and leave their data behind.
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
@@ -22,13 +23,26 @@ test("the quick start prints what it says", () => {
     "false 3",
   ]);
   using db = new Lsm(at.file("quickstart.ldb"));
-  assert.equal(db.count(), 3);
+  assert.deepEqual([...db.keys()], ["bench:oak", "fruit:apple", "fruit:lemon"]);
+  assert.deepEqual([...db.values()], ["new", "red", "yellow"]); // all of it can be read
 });
+
+for (const name of ["quickstart.ts", "python_readme.ts"]) {
+  test(`the command at the top of ${name} is enough, again and again`, { skip: !isDeno }, () => {
+    const file = join(examples, name);
+    const command = /^ \*\s+deno run (.*) examples\/(.*)$/m.exec(readFileSync(file, "utf8"));
+    assert.deepEqual(command?.slice(1), ["--allow-ffi=zig-out/lib", name]);
+    using at = place();
+    const first = runProgram(at, file);
+    assert.equal(first.status, 0, first.errors);
+    assert.deepEqual(runProgram(at, file), first);
+  });
+}
 
 test("without the permission the error says what to add", { skip: !isDeno }, () => {
   using at = place();
   const { status, errors } = runProgram(at, join(examples, "quickstart.ts"), []);
   assert.notEqual(status, 0);
   assert.match(errors, /Cannot load the native library/);
-  assert.match(errors, /Run with --allow-ffi=/);
+  assert.match(errors, /run with --allow-ffi=/);
 });

@@ -132,6 +132,20 @@ test("first and last, of all and within bounds", () => {
   assert.equal(db.last(), undefined);
 });
 
+test("bounds longer than the memory kept for calls are counted with, and compared whole", () => {
+  using open = filled("a c");
+  const { db } = open;
+  const long = (letter: string) => letter.repeat(2_000_000);
+  for (let i = 0; i < 3; i++) {
+    assert.equal(db.count({ lte: long("b") }), 1);
+    assert.equal(db.count({ gte: long("b") }), 1);
+    assert.equal(db.count({ gt: long("a"), lt: long("b") }), 0);
+    assert.equal(db.count({ gt: long("A"), lt: long("d") }), 2);
+    assert.equal(keysOf(db.entries({ gte: long("b"), lte: long("d") })), "c");
+    assert.deepEqual(db.first({ gte: long("b") }), ["c", "C"]);
+  }
+});
+
 test("wrong ranges are refused before anything is read", () => {
   using open = filled("a");
   const { db } = open;

@@ -1,4 +1,5 @@
-// The README's examples are programs that print what their comments promise, with the permissions it names.
+// The examples of README and guide are programs that print what their comments promise, with the permissions
+// the README names.
 import assert from "node:assert/strict";
 import { readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
@@ -11,13 +12,24 @@ import type { Place } from "./support.ts";
 
 const ROOT = join(dirname(fileURLToPath(import.meta.url)), "..", "..");
 const README = readFileSync(join(ROOT, "README.md"), "utf8");
-const EXAMPLES = [...README.matchAll(/```ts\n([\s\S]*?)```/g)].map(([, source]) => source ?? "");
+const GUIDE = readFileSync(join(ROOT, "docs", "guide.md"), "utf8");
+const EXAMPLES = blocks(README, "ts");
+const ALL_EXAMPLES = [...EXAMPLES, ...blocks(GUIDE, "ts")];
+const DOOR = pathToFileURL(join(ROOT, "mod.ts")).href;
+
+/** The blocks of code in one language. */
+function blocks(page: string, language: string): string[] {
+  const pattern = new RegExp(`\`\`\`${language}\\n([\\s\\S]*?)\`\`\``, "g");
+  return [...page.matchAll(pattern)].map(([, source]) => source ?? "");
+}
 
 /** Writes a program into the folder of a test. */
 function written(at: Place, source: string): string {
   const file = at.file("program.ts");
-  const door = pathToFileURL(join(ROOT, "mod.ts")).href;
-  writeFileSync(file, source.replaceAll(/"(@lsmdb\/lsm|\.\/lsm\/mod\.ts)"/g, JSON.stringify(door)));
+  writeFileSync(
+    file,
+    source.replaceAll(/"(@lsmdb\/lsm|\.\.\/lsm\/mod\.ts)"/g, JSON.stringify(DOOR)),
+  );
   return file;
 }
 
@@ -35,13 +47,14 @@ test("the README's first example is the quickstart", () => {
   assert.equal(EXAMPLES[0]?.trim(), body.trim());
 });
 
-test("the README's examples print what they say, with the one permission", () => {
+test("the examples of README and guide print what they say, with the one permission", () => {
   assert.ok(EXAMPLES.length >= 2);
-  for (const source of EXAMPLES) {
+  assert.ok(ALL_EXAMPLES.length >= EXAMPLES.length + 8);
+  for (const source of ALL_EXAMPLES) {
     using at = place();
     const { status, output, errors } = runProgram(at, written(at, source));
     assert.equal(status, 0, errors);
-    assert.deepEqual(output.trim().split("\n"), promised(source));
+    assert.deepEqual(output.trim().split("\n"), promised(source), source);
   }
 });
 
@@ -89,7 +102,7 @@ test("every example fails without the permission, and says which", { skip: !isDe
     assert.equal(output, "");
     assert.match(errors, /LSM_LIBRARY/);
     assert.match(errors, /NotCapable: Requires ffi access/);
-    assert.ok(errors.includes(`Run with ${libraryPermission}`), errors);
+    assert.ok(errors.includes(`run with ${libraryPermission}`), errors);
   }
 });
 
@@ -117,16 +130,47 @@ test("removing a database takes the permission to write", { skip: !isDeno }, () 
   using at = place();
   const file = written(at, 'import { Lsm } from "@lsmdb/lsm"; Lsm.destroy("a.ldb");');
   writeFileSync(at.file("a.ldb"), "");
-  assert.match(runProgram(at, file, []).errors, /NotCapable: Requires write access/);
-  const permitted = runProgram(at, file, [`--allow-write=${at.folder}`]);
+  const { errors } = runProgram(at, file);
+  assert.match(errors, /Cannot destroy ".*a\.ldb": Requires write access/);
+  const permitted = runProgram(at, file, [libraryPermission, `--allow-write=${at.folder}`]);
   assert.equal(permitted.status, 0, permitted.errors);
 });
 
 test("the command of the README for a program of one's own works", { skip: !isDeno }, () => {
   const [, flags = ""] = /^deno run (.*) my_program\.ts/m.exec(README) ?? [];
-  assert.equal(flags, "--allow-ffi=lsm/zig-out/lib");
+  assert.equal(flags, "--allow-ffi=../lsm/zig-out/lib");
   using at = place();
   const file = written(at, EXAMPLES[0] ?? "");
-  const { status, errors } = runProgram(at, file, [flags.replace("lsm/", `${ROOT}/`)]);
+  const { status, errors } = runProgram(at, file, [flags.replace("../lsm", ROOT)]);
   assert.equal(status, 0, errors);
+});
+
+test("with the README's map the import is that of the package", () => {
+  const [importMap = "", paths = ""] = blocks(README, "json");
+  using at = place();
+  const program = at.file("program.ts");
+  writeFileSync(program, EXAMPLES[0] ?? "");
+  writeFileSync(at.file("deno.json"), importMap.replace("../lsm/mod.ts", DOOR));
+  writeFileSync(at.file("tsconfig.json"), paths.replace("../lsm/mod.ts", fileURLToPath(DOOR)));
+  const { status, output, errors } = runProgram(at, program);
+  assert.equal(status, 0, errors);
+  assert.deepEqual(output.trim().split("\n"), promised(EXAMPLES[0] ?? ""));
+});
+
+/** The names of the class and its parents. */
+function methodNames(): string[] {
+  const names: string[] = [];
+  let level: object = Lsm.prototype;
+  for (; level !== Object.prototype; level = Object.getPrototypeOf(level)) {
+    names.push(...Object.getOwnPropertyNames(level).filter((name) => name !== "constructor"));
+  }
+  return names;
+}
+
+test("the guide names every option, and every method of a database", () => {
+  const [methods = "", options = ""] = GUIDE.split(/^## /m);
+  for (const name of methodNames()) assert.ok(methods.includes(`\`${name}\``), name);
+  using at = place();
+  using db = new Lsm(at.file());
+  for (const name of Object.keys(db.config)) assert.ok(options.includes(`\`${name}\``), name);
 });

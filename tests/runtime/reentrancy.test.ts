@@ -1,7 +1,7 @@
 // Code of the user's that calls back into the database from where one would rather it did not.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { json, Lsm, utf8 } from "../../mod.ts";
+import { json, Lsm, LsmNotFoundError, utf8 } from "../../mod.ts";
 import type { Codec, KeyCodec } from "../../mod.ts";
 import { failure, filled, keysOf, opened, place } from "./support.ts";
 
@@ -52,6 +52,55 @@ test("codecs may use the database while it uses them", () => {
   cursor.seek("c");
   assert.deepEqual(cursor.entry, ["c", "3"]);
   assert.equal(plain.get("inner key that is long"), "inner value that is long");
+});
+
+test("keys are encoded before a transaction begins, and values but the computed ones, too", () => {
+  using open = filled("stored");
+  const { db } = open;
+  const depths: number[] = [];
+  const busy = db.as(busyCodecs(() => depths.push(db.transactionDepth)));
+  const uses = [
+    () => busy.incr("n"),
+    () => busy.incr("n", 1n),
+    () => busy.getOrInsert("a", "1"),
+    () => busy.getOrInsert("a", "2"),
+    () => busy.compareAndSet("a", "1", "3"),
+    () => busy.deleteRange({ prefix: "a", limit: 1 }),
+  ];
+  for (const use of uses) {
+    depths.length = 0;
+    use();
+    assert.ok(depths.length > 0);
+    assert.ok(depths.every((depth) => depth === 0), String(use));
+  }
+  depths.length = 0;
+  assert.equal(busy.getOrInsertComputed("b", (key) => key + db.transactionDepth), "b1");
+  assert.deepEqual([depths[0], depths.at(-1)], [0, 1], "the function's value inside");
+  assert.equal(depths.filter((depth) => depth === 1).length, 1);
+});
+
+test("whenever a key appears, what is given is what is stored", () => {
+  using open = opened();
+  const { db } = open;
+  let left = 0; // codecs to use before the key appears
+  const other = db.as(busyCodecs(() => {
+    if (--left === 0) db.set("a", "theirs");
+  }));
+  for (let i = 1; i < 8; i++) {
+    db.clear();
+    left = i;
+    assert.equal(other.getOrInsert("a", "mine"), db.get("a"));
+    db.clear();
+    left = i;
+    assert.equal(other.getOrInsertComputed("a", () => "mine"), db.get("a"));
+    db.clear();
+    left = i;
+    try {
+      assert.equal(other.getOrThrow("a"), "theirs");
+    } catch (error) {
+      assert.ok(error instanceof LsmNotFoundError);
+    }
+  }
 });
 
 test("toJSON may use the database", () => {

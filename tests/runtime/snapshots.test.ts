@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { LsmClosedError } from "../../mod.ts";
-import { filled, keysOf, opened } from "./support.ts";
+import { failure, filled, keysOf, opened } from "./support.ts";
 
 test("a snapshot does not see later commits", () => {
   using open = filled("a b c");
@@ -46,6 +46,40 @@ test("iterators of a snapshot end with it", () => {
   assert.equal(snapshot.isOpen, false);
   assert.throws(() => iterator.next(), LsmClosedError);
   assert.throws(() => snapshot.get("a"), LsmClosedError);
+});
+
+test("cursors of a snapshot end with it", () => {
+  using open = filled("a b c");
+  const snapshot = open.db.snapshot();
+  const cursor = snapshot.cursor();
+  assert.equal(cursor.next(), true);
+  snapshot.close();
+  assert.equal(cursor.isOpen, false);
+  for (const use of [() => cursor.key, () => cursor.valid, () => cursor.first()]) {
+    assert.match(failure("LSM_CLOSED", use).message, /the snapshot is closed/);
+  }
+  assert.throws(() => cursor.reset(), LsmClosedError);
+  assert.equal(cursor.close(), false);
+});
+
+test("a snapshot that is closed pins nothing, whatever was opened from it", () => {
+  using open = opened();
+  const { db } = open;
+  db.setMany(Array.from({ length: 3000 }, (_, i) => [String(i), "value"] as const));
+  const snapshot = db.snapshot();
+  const cursor = snapshot.cursor();
+  const iterator = snapshot.entries();
+  iterator.next();
+  const done = snapshot.cursor();
+  done.close();
+  db.set("a", "A");
+  snapshot.close();
+  assert.equal(db.stats().openSnapshots, 0);
+  assert.throws(() => iterator.next(), LsmClosedError);
+  using later = db.snapshot();
+  using laterCursor = later.cursor();
+  cursor.close();
+  assert.equal(laterCursor.first(), true, "what is closed again belongs to nobody else");
 });
 
 test("snapshots are counted, and given back", () => {

@@ -382,13 +382,52 @@ test("views share one transaction", () => {
   assert.equal(db.count(), 0);
 });
 
-test("the database may be closed inside a transaction, which is undone", () => {
+test("closing the database inside a transaction undoes it, and is an error for who called", () => {
+  using at = place();
+  using db = new Lsm(at.file());
+  const ends: ((tx: Transaction<string, string>) => unknown)[] = [
+    () => db.close(),
+    () => (db.close(), db.open()),
+    () => (db.close(), db.open(), db.begin(), db.rollback()),
+    (tx) => tx.transaction(() => db.close()),
+    (tx) => {
+      try {
+        tx.transaction(() => db.close());
+      } catch { /* the outer one is lost all the same */ }
+    },
+    (tx) => (tx.commit({ chain: true }), tx.set("b", "2"), db.close()),
+  ];
+  for (const end of ends) {
+    const error = failure("LSM_CLOSED", () =>
+      db.transaction((tx) => {
+        tx.set("a", "1");
+        end(tx);
+      }));
+    assert.equal(error.op, "commit");
+    db.open();
+    assert.equal(db.has("b"), false, String(end));
+    assert.equal(db.transactionDepth, 0);
+  }
+  failure("LSM_CLOSED", () => db.transactional(() => db.close())());
+  db.open();
+  db.delete("a");
+  failure("LSM_CLOSED", () => db.getOrInsertComputed("a", () => (db.close(), "1")));
+});
+
+test("closing the database behind a commit or rollback of one's own is no error", () => {
   using at = place();
   using db = new Lsm(at.file());
   db.transaction((tx) => {
     tx.set("a", "1");
+    tx.commit();
     db.close();
   });
   db.open();
-  assert.equal(db.count(), 0);
+  db.transaction((tx) => {
+    tx.set("b", "2");
+    tx.rollback();
+    db.close();
+  });
+  db.open();
+  assert.equal(keysOf(db), "a");
 });

@@ -2,9 +2,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { tuple } from "../../mod.ts";
-import type { TuplePart } from "../../mod.ts";
+import { bytes, tuple } from "../../mod.ts";
+import type { KeyCodec, TuplePart } from "../../mod.ts";
 import { compareBytes } from "../../src/range.ts";
+import { opened } from "./support.ts";
 
 const hex = (bytes: Uint8Array) =>
   Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join(" ");
@@ -117,6 +118,136 @@ test("a prefix is that of whole parts", () => {
   }));
   const user = tuple.encodePrefix(["user"]);
   assert.notEqual(compareBytes(tuple.encode(["users"]).subarray(0, user.length), user), 0);
+});
+
+/** Parts full of what ends a part, and of what says that it does not. */
+const trickyPart: fc.Arbitrary<TuplePart> = fc.oneof(
+  fc.array(fc.constantFrom(0, 1, 0xfe, 0xff), { maxLength: 3 }).map((part) =>
+    Uint8Array.from(part)
+  ),
+  fc.string({ unit: fc.constantFrom("\0", "a", "ÿ"), maxLength: 3 }),
+  fc.constantFrom<TuplePart>(0n, 255n, -256n, 0, -0, NaN, true),
+);
+const trickyKey = fc.array(trickyPart, { maxLength: 3 });
+
+/** Is every part of `prefix` the one at its place in `key`? */
+function isPrefix(prefix: readonly TuplePart[], key: readonly TuplePart[]): boolean {
+  return prefix.length <= key.length && prefix.every((part, i) => isSame(part, key[i]));
+}
+
+/** The bytes of tuples, in order and once each. */
+function distinct(keys: readonly (readonly TuplePart[])[]): string[] {
+  const sorted = keys.map((each) => tuple.encode(each)).sort(compareBytes);
+  return [...new Set(sorted.map(hex))];
+}
+
+test("a prefix takes in the tuples that begin with its parts, and no others", () => {
+  using open = opened<readonly TuplePart[], string>({ keys: tuple });
+  const { db } = open;
+  const keys = fc.array(trickyKey, { minLength: 1, maxLength: 30 });
+  fc.assert(fc.property(keys, trickyKey, (all, other) => {
+    db.clear();
+    db.setMany(all.map((each) => [each, ""] as const));
+    const cut = (all[0] ?? []).slice(0, 1);
+    for (const prefix of [cut, other]) {
+      const inside = distinct(all.filter((each) => isPrefix(prefix, each)));
+      const found = [...db.keys({ prefix })].map((each) => hex(tuple.encode(each)));
+      assert.deepEqual(found, inside);
+      assert.equal(db.count({ prefix }), inside.length);
+      const ends = [db.first({ prefix }), db.last({ prefix })].map((entry) => entry?.[0]);
+      const endBytes = ends.map((each) => each === undefined ? undefined : hex(tuple.encode(each)));
+      assert.deepEqual(endBytes, [inside[0], inside.at(-1)]);
+      using cursor = db.cursor();
+      for (const each of all) {
+        cursor.seek(each);
+        assert.equal(cursor.startsWith(prefix), isPrefix(prefix, each));
+      }
+    }
+    if (cut.length > 0) db.deleteRange({ prefix: cut });
+    else db.clear(); // without a part it would be everything, which is refused
+    const left = distinct(all.filter((each) => !isPrefix(cut, each)));
+    assert.deepEqual([...db.keys()].map((each) => hex(tuple.encode(each))), left);
+  }));
+});
+
+test("a namespace of a tuple keeps to itself, whatever its keys begin with", () => {
+  using open = opened<readonly TuplePart[], string>({ keys: tuple });
+  const { db } = open;
+  const space = db.namespace(["a"], { keys: bytes });
+  const others: TuplePart[][] = [["a\0"], ["a\0b"], ["a\0ÿ"], ["b"], [Uint8Array.of(0)]];
+  const innerKey = fc.array(fc.constantFrom(0, 1, 0xfd, 0xfe, 0xff), { maxLength: 3 })
+    .map((key) => Uint8Array.from(key));
+  fc.assert(fc.property(fc.array(innerKey, { maxLength: 20 }), innerKey, (keys, prefix) => {
+    db.clear();
+    db.setMany(others.map((each) => [each, "other"] as const));
+    space.setMany(keys.map((key) => [key, hex(key)] as const));
+    const sorted = [...new Set(keys.toSorted(compareBytes).map(hex))];
+    const startsWith = (key: string) => key.startsWith(hex(prefix));
+    assert.deepEqual([...space.keys()].map(hex), sorted);
+    assert.deepEqual([...space.values()], sorted);
+    assert.deepEqual([...space.values({ prefix })], sorted.filter(startsWith));
+    assert.deepEqual([...space.values({ gt: prefix })], [
+      ...sorted.filter((key) => compareBytes(unhex(key), prefix) > 0),
+    ]);
+    assert.equal(space.count(), sorted.length);
+    for (const key of keys) assert.equal(space.get(key), hex(key));
+    using cursor = space.cursor();
+    assert.equal(cursor.last() ? cursor.value : undefined, sorted.at(-1));
+    assert.equal(cursor.first() ? cursor.value : undefined, sorted[0]);
+    assert.equal(space.last()?.[1], sorted.at(-1));
+    const next = sorted.find((key) => compareBytes(unhex(key), prefix) >= 0);
+    assert.equal(space.seek(prefix, "ge")?.[1], next);
+    const inner = space.namespace(prefix, { keys: bytes });
+    assert.deepEqual([...inner.values()], sorted.filter(startsWith));
+    if (prefix.length > 0) {
+      space.deleteRange({ prefix });
+      assert.deepEqual([...space.values()], sorted.filter((key) => !startsWith(key)));
+    }
+    space.clear();
+    assert.equal(space.count(), 0);
+    assert.equal(db.count(), others.length);
+  }));
+});
+
+test("tuples behind a tuple are the longer tuples", () => {
+  using open = opened<readonly TuplePart[], string>({ keys: tuple });
+  const { db } = open;
+  const space = db.namespace(["a"], { keys: tuple });
+  db.set(["a\0b"], "other").set(["a", "x", 1n], "inside");
+  space.set([Uint8Array.of(0xff)], "from here");
+  assert.deepEqual([...space.keys()], [[Uint8Array.of(0xff)], ["x", 1n]]);
+  assert.equal(db.get(["a", Uint8Array.of(0xff)]), "from here");
+  space.clear();
+  assert.deepEqual([...db.keys()], [["a\0b"]]);
+});
+
+test("what a namespace of a tuple stores: FE in front of FE and FF", () => {
+  using open = opened<readonly TuplePart[], string>({ keys: tuple });
+  const { db } = open;
+  const space = db.namespace(["a"], { keys: bytes });
+  for (const key of ["", "62", "fe 01", "ff"]) space.set(unhex(key), "");
+  assert.deepEqual([...db.as({ keys: bytes }).keys()].map(hex), [
+    "02 61 00",
+    "02 61 00 62",
+    "02 61 00 fe fe 01",
+    "02 61 00 fe ff",
+  ]);
+});
+
+test("a codec made from tuples says that it reserves FF", () => {
+  using open = opened();
+  const names: KeyCodec<string> = {
+    name: "names",
+    ordered: true,
+    reservesFF: true,
+    encode: (name) => tuple.encode(name.split("/")),
+    decode: (bytes) => tuple.decode(bytes).join("/"),
+    encodePrefix: (name) => tuple.encodePrefix(name.split("/")),
+  };
+  const db = open.db.as({ keys: names });
+  db.setMany({ a: "", "a/b": "", "a\0b": "", "a\0b/c": "" });
+  assert.deepEqual([...db.keys({ prefix: "a" })], ["a", "a/b"]);
+  assert.deepEqual([...db.keys({ prefix: "a\0b" })], ["a\0b", "a\0b/c"]);
 });
 
 test("malformed bytes are refused", () => {

@@ -9,6 +9,7 @@ import type {
   KeyCodec,
   LsmIterator,
   LsmOptions,
+  Namespace,
   Reader,
   Snapshot,
   Transaction,
@@ -40,6 +41,20 @@ export function compiled(): void {
   new Lsm<number>("x");
   // @ts-expect-error: so do values
   new Lsm<string, number>("x", {});
+  // @ts-expect-error: also if they are text among others
+  new Lsm<string, string | number>("x");
+  // @ts-expect-error: also with options
+  new Lsm<string, string | null>("x", {});
+  // @ts-expect-error: anything is more than text
+  new Lsm<string, unknown>("x");
+  // @ts-expect-error: some texts are less
+  new Lsm<string, "a" | "b">("x");
+  // @ts-expect-error: the same for keys
+  new Lsm<string | Uint8Array>("x");
+  // @ts-expect-error: one codec of two
+  new Lsm<bigint, bigint>("x", { keys: u64 });
+  new Lsm<string, unknown>("x", { values: json });
+  new Lsm<string, string>("x", {});
   // @ts-expect-error: json does not order
   new Lsm("x", { keys: json });
   // @ts-expect-error: a codec of another type
@@ -111,9 +126,45 @@ export function compiled(): void {
   const refused: Writer<string, string> = text.snapshot();
   const seen = text.as({ values: json });
   is<Equal<typeof seen, Lsm<string, unknown>>>();
+  const keyed = seen.as({ keys: u64 });
+  is<Equal<typeof keyed, Lsm<bigint, unknown>>>();
+  const recoded = text.as({ keys: tuple, values: bytes });
+  is<Equal<typeof recoded, Lsm<readonly TuplePart[], Uint8Array>>>();
+  const same = seen.as({});
+  is<Equal<typeof same, Lsm<string, unknown>>>();
+  // @ts-expect-error: other keys need a codec
+  text.as<number, Date>({});
+  // @ts-expect-error: so do other values
+  text.as<string, Date>({ keys: utf8 });
+  // @ts-expect-error: with one type, too
+  text.as<Date>({});
+  // @ts-expect-error: a codec of another type
+  text.as<Date>({ values: json });
+  const inside = seen.namespace("p");
+  is<Equal<typeof inside, Namespace<string, unknown>>>();
+  const insideRaw = recoded.namespace(["p"]).namespace("q", { keys: u64 });
+  is<Equal<typeof insideRaw, Namespace<bigint, Uint8Array>>>();
+  const insideJson = raw.namespace(Uint8Array.of(1), { values: json });
+  is<Equal<typeof insideJson, Namespace<string, unknown>>>();
+  const insideBoth = text.namespace("p", { keys: u64, values: json });
+  is<Equal<typeof insideBoth, Namespace<bigint, unknown>>>();
+  // @ts-expect-error: keys that are not text need a codec
+  text.namespace<bigint>("p").set(1n, "x");
+  // @ts-expect-error: values other than those of the database need one
+  text.namespace<string, Date>("p", { keys: utf8 });
+  // @ts-expect-error: the same in a namespace
+  inside.namespace<bigint>("q");
   const helper: Iterator<[string, string], undefined> = text.entries();
   const key: KeyCodec<string> = utf8;
   void [writer, readers, refused, helper, key];
+}
+
+/** Generic code, where it is not known what the types are. */
+export function generic<K, V>(db: Lsm<K, V>, prefix: K): void {
+  const documents = db.as({ values: json });
+  is<Equal<typeof documents, Lsm<K, unknown>>>();
+  const space = db.namespace(prefix);
+  is<Equal<typeof space, Namespace<string, V>>>();
 }
 
 test("the types of this file have been checked by the compiler", () => {

@@ -395,6 +395,20 @@ TEST(of_many_readers_that_are_not_needed_any_more_a_few_stay) {
     close_db(db);
 }
 
+TEST(a_count_ends_at_its_limit) {
+    static const uint32_t limits[] = {0, 1, 2, 99, 100, 101, NONE};
+    uint32_t db = open_at(test_path("counted"));
+    uint8_t out[8];
+
+    fill(db, 0, 100);
+    for (size_t i = 0; i < sizeof limits / sizeof limits[0]; i++) {
+        CHECK_EQ_INT(lsm_bulk_count(db, 0, limits[i], NULL, 0, NULL, 0, out, sizeof out), 8);
+        CHECK_EQ_UINT(get_u32_little(out), limits[i] < 100 ? limits[i] : 100);
+        CHECK_EQ_UINT(get_u32_little(out + 4), 0);
+    }
+    close_db(db);
+}
+
 TEST(senseless_arguments_make_no_scan) {
     uint32_t db = open_at(test_path("a"));
     uint8_t block[16];

@@ -46,7 +46,7 @@ static bool exists(const char *path) {
 
 static uint64_t count(uint32_t db) {
     uint8_t out[8];
-    CHECK_EQ_INT(lsm_bulk_count(db, 0, NULL, 0, NULL, 0, out, 8), 8);
+    CHECK_EQ_INT(lsm_bulk_count(db, 0, UINT32_MAX, NULL, 0, NULL, 0, out, 8), 8);
     return get_u32_little(out);
 }
 

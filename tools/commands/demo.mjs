@@ -1,6 +1,7 @@
 /** `demo`: runs examples/demo.ts in the runtime this was started with, else in Deno. */
 import { existsSync } from "node:fs";
 import { join } from "node:path";
+import process from "node:process";
 import { demoPermissions } from "../bootstrap/permissions.mjs";
 import { ROOT } from "../bootstrap/project.mjs";
 import { ensureReady } from "../bootstrap/ready.mjs";
@@ -16,10 +17,15 @@ export async function demo(args) {
     runtimes: true,
     library: true,
   });
-  const useBun = args.includes("--bun") || (globalThis.Bun && !args.includes("--deno"));
+  const useBun = args.includes("--bun") || (startedByBun() && !args.includes("--deno"));
   const rest = args.filter((arg) => arg !== "--bun" && arg !== "--deno");
   const { code } = useBun
     ? await run(bun, ["run", file, ...rest])
     : await run(deno, ["run", "--no-check", ...demoPermissions(library), file, ...rest]);
   return code;
+}
+
+/** Also for `bun run demo`: its script is run by Node where there is one, and finds the starter's name. */
+function startedByBun() {
+  return Boolean(globalThis.Bun) || /^bun\//.test(process.env.npm_config_user_agent ?? "");
 }
