@@ -56,6 +56,19 @@ static int size_of(lsm_db *db, const char *key) {
     return size;
 }
 
+static void check_value(lsm_db *db, const char *key, const char *expected) {
+    lsm_cursor *cursor;
+    const void *bytes;
+    int size;
+
+    CHECK_OK(lsm_csr_open(db, &cursor));
+    CHECK_OK(lsm_csr_seek(cursor, key, (int)strlen(key), LSM_SEEK_EQ));
+    CHECK(lsm_csr_valid(cursor));
+    CHECK_OK(lsm_csr_value(cursor, &bytes, &size));
+    CHECK_EQ_BYTES(bytes, (size_t)size, expected, strlen(expected));
+    CHECK_OK(lsm_csr_close(cursor));
+}
+
 static void structure(lsm_db *db, lsm_i64 regions[6]) {
     char *text = NULL;
     CHECK_OK(lsm_info(db, LSM_INFO_LOG_STRUCTURE, &text));
@@ -182,6 +195,42 @@ TEST(DF_4_a_log_that_comes_back_after_the_last_close_is_not_replayed_over_newer_
         done_with(survivor, db);
     }
     crash_disk_free(disk);
+}
+
+/* The position of the checkpoint lies behind 131072 in a log that is gone; in the new log it is a place like any other. */
+TEST(a_position_in_a_lost_log_frees_nothing_of_the_next_one) {
+    struct crash_disk *survivor, *last;
+    lsm_i64 regions[6];
+    lsm_db *db, *again;
+
+    disk = crash_disk_new();
+    db = open_on(disk, LSM_SAFETY_NORMAL);
+    for (int i = 0; i < 9; i++) {
+        char key[2] = {(char)('A' + i), 0};
+        CHECK_OK(put_sized(db, key, 20000));
+        if (i == 0) CHECK_OK(lsm_flush(db)); /* a level to merge */
+    }
+    flush_and_checkpoint(db);
+    survivor = crash_disk_power_cut(disk, CRASH_KEEP_ALL, 1);
+    done_with(disk, db);
+    crash_disk_remove(survivor, LOG_PATH);
+    db = open_on(survivor, LSM_SAFETY_NORMAL);
+    CHECK_OK(put(db, "first", "1"));
+    for (int i = 0; i < 10; i++) CHECK_OK(put_sized(db, "large", 20000));
+    CHECK_OK(lsm_work(db, 2, -1, NULL)); /* a newer snapshot with the same position */
+    CHECK_OK(lsm_checkpoint(db, NULL));
+    CHECK_OK(put(db, "next", "22"));
+    CHECK_OK(put_sized(db, "last", 20000));
+    structure(db, regions);
+    last = survivor_of(survivor, CRASH_KEEP_ALL, &again);
+    CHECK_EQ_INT(size_of(again, "A"), 20000);
+    CHECK_EQ_INT(size_of(again, "first"), 1);
+    CHECK_EQ_INT(size_of(again, "large"), 20000);
+    CHECK_EQ_INT(size_of(again, "next"), 2);
+    CHECK_EQ_INT(size_of(again, "last"), 20000);
+    CHECK_EQ_INT(regions[0] + regions[1] + regions[4], 0); /* it did not go back to the beginning */
+    done_with(last, again);
+    done_with(survivor, db);
 }
 
 TEST(DF_5_rolling_back_the_transaction_that_wrapped_the_log_loses_nothing) {
@@ -323,10 +372,41 @@ TEST(after_a_failed_log_sync_no_commit_at_full_is_acknowledged_that_could_be_los
         CHECK_RC(failed_rc, LSM_IOERR);
         CHECK_EQ_INT(size_of(db, "failed"), -1);
         CHECK_EQ_INT(size_of(db, "n"), 9000);
+        survivor = survivor_of(disk, CRASH_KEEP_ALL, &again); /* the process dies here, the system does not */
+        CHECK_EQ_INT(size_of(again, "failed"), -1);
+        CHECK_EQ_INT(size_of(again, "n"), 9000);
+        done_with(survivor, again);
         CHECK_OK(put(db, "b", "22"));
         survivor = survivor_of(disk, (enum crash_policy)policy, &again);
         CHECK_EQ_INT(size_of(again, "a"), 1);
         CHECK_EQ_INT(size_of(again, "n"), 9000);
+        CHECK_EQ_INT(size_of(again, "b"), 2);
+        done_with(survivor, again);
+        done_with(disk, db);
+    }
+}
+
+/* Nothing is in memory when the log is given up, and yet commits stand in it. */
+TEST(DF_8_empty_transactions_lost_by_a_failed_sync_take_nothing_with_them) {
+    for (int policy = CRASH_LOSE_ALL; policy <= CRASH_RANDOM; policy++) {
+        struct crash_disk *survivor;
+        lsm_db *db, *again;
+
+        disk = crash_disk_new();
+        db = open_on(disk, LSM_SAFETY_FULL);
+        CHECK_OK(put(db, "a", "1"));
+        flush_and_checkpoint(db);
+        set(db, LSM_SAFETY_NORMAL, LSM_CONFIG_SAFETY);
+        for (int i = 0; i < 1000; i++) { /* some pages that are not synced */
+            CHECK_OK(lsm_begin(db, 1));
+            CHECK_OK(lsm_commit(db, 0));
+        }
+        set(db, LSM_SAFETY_FULL, LSM_CONFIG_SAFETY);
+        crash_disk_fail_at(disk, CRASH_CALL_SYNC, 1, LSM_IOERR, false);
+        CHECK_RC(put(db, "failed", "x"), LSM_IOERR);
+        CHECK_OK(put(db, "b", "22"));
+        survivor = survivor_of(disk, (enum crash_policy)policy, &again);
+        CHECK_EQ_INT(size_of(again, "a"), 1);
         CHECK_EQ_INT(size_of(again, "b"), 2);
         done_with(survivor, again);
         done_with(disk, db);
@@ -395,7 +475,7 @@ TEST(DF_9_after_a_failed_log_write_a_transaction_can_only_be_rolled_back) {
         disk = crash_disk_new();
         db = open_on(disk, LSM_SAFETY_NORMAL);
         CHECK_OK(put(db, "a", "1"));
-        CHECK_OK(lsm_begin(db, 1));
+        CHECK_OK(lsm_begin(db, 3));
         crash_disk_fail_at(disk, CRASH_CALL_WRITE, (uint64_t)nth, LSM_IOERR, false);
         for (int i = 0; i < 12; i++) {
             char key[2] = {(char)('A' + i), 0};
@@ -406,7 +486,11 @@ TEST(DF_9_after_a_failed_log_write_a_transaction_can_only_be_rolled_back) {
         CHECK(failures > 0);
         CHECK_RC(put(db, "z", "1"), LSM_IOERR);
         CHECK_RC(lsm_delete(db, "a", 1), LSM_IOERR);
-        CHECK_RC(lsm_begin(db, 2), LSM_IOERR);
+        CHECK_RC(lsm_begin(db, 4), LSM_IOERR);
+        CHECK_RC(lsm_commit(db, 2), LSM_IOERR);
+        CHECK_RC(lsm_rollback(db, 2), LSM_IOERR);
+        CHECK_RC(put(db, "z", "1"), LSM_IOERR);
+        CHECK_RC(lsm_commit(db, 1), LSM_IOERR);
         CHECK_RC(lsm_commit(db, 0), LSM_IOERR);
         CHECK_EQ_INT(size_of(db, "A"), -1);
         CHECK_OK(lsm_commit(db, 0)); /* nothing is open any more */
@@ -506,6 +590,22 @@ TEST(DF_11_names_are_durable_when_a_commit_at_full_returns_and_when_a_checkpoint
     done_with(disk, db);
 }
 
+TEST(DF_11_a_log_deleted_by_the_last_close_stays_deleted) {
+    struct crash_disk *survivor;
+    lsm_db *db;
+
+    disk = crash_disk_new();
+    db = open_on(disk, LSM_SAFETY_FULL);
+    CHECK_OK(put(db, "a", "1")); /* now the name of the log is durable */
+    CHECK_OK(lsm_close(db));
+    survivor = crash_disk_power_cut(disk, CRASH_LOSE_ALL, 1);
+    CHECK(crash_disk_content(survivor, LOG_PATH, &(size_t){0}) == NULL);
+    db = open_on(survivor, LSM_SAFETY_FULL);
+    CHECK_EQ_INT(size_of(db, "a"), 1);
+    done_with(survivor, db);
+    crash_disk_free(disk);
+}
+
 TEST(DF_12_an_empty_key_that_is_recovered_first_keeps_its_value) {
     struct crash_disk *survivor;
     lsm_db *db, *again;
@@ -513,11 +613,13 @@ TEST(DF_12_an_empty_key_that_is_recovered_first_keeps_its_value) {
     disk = crash_disk_new();
     db = open_on(disk, LSM_SAFETY_NORMAL);
     CHECK_OK(lsm_insert(db, NULL, 0, "of the empty key", 16));
+    check_value(db, "", "of the empty key");
     CHECK_OK(put(db, "a", "1"));
     flush_and_checkpoint(db);
+    check_value(db, "", "of the empty key");
     CHECK_OK(lsm_insert(db, "", 0, "a new one", 9));
     survivor = survivor_of(disk, CRASH_KEEP_ALL, &again);
-    CHECK_EQ_INT(size_of(again, ""), 9);
+    check_value(again, "", "a new one");
     CHECK_EQ_INT(size_of(again, "a"), 1);
     done_with(survivor, again);
     done_with(disk, db);
@@ -545,6 +647,7 @@ TEST(DF_14_a_connection_that_stops_logging_leaves_the_log_of_others_alone) {
 }
 
 TEST(DF_15_full_safety_without_a_log_syncs_nothing) {
+    uint64_t before;
     lsm_db *db;
 
     disk = crash_disk_new();
@@ -556,6 +659,11 @@ TEST(DF_15_full_safety_without_a_log_syncs_nothing) {
     CHECK_OK(lsm_close(db));
     db = open_on(disk, LSM_SAFETY_FULL);
     CHECK_EQ_INT(size_of(db, "a"), 1);
+    CHECK_OK(put(db, "b", "22")); /* now there is a log, and the connection has it open */
+    set(db, 0, LSM_CONFIG_USE_LOG);
+    before = crash_disk_calls(disk, CRASH_CALL_SYNC);
+    CHECK_OK(put(db, "c", "333"));
+    CHECK_EQ_UINT(crash_disk_calls(disk, CRASH_CALL_SYNC), before);
     done_with(disk, db);
 }
 
@@ -672,6 +780,28 @@ TEST(DF_19_a_torn_first_checkpoint_is_no_damage) {
         crash_disk_damage(survivor, PATH, kept, zeros, sizeof zeros - 30 - kept);
         again = open_on(survivor, LSM_SAFETY_FULL);
         CHECK_EQ_INT(size_of(again, "a"), 1); /* the log was made durable first */
+        done_with(survivor, again);
+        done_with(disk, db);
+    }
+}
+
+/* The same when nothing was logged: an empty log is as good as none, so there is a byte in it. */
+TEST(DF_19_a_torn_first_checkpoint_beside_an_unused_log_is_no_damage) {
+    for (size_t kept = 0; kept < 200; kept++) {
+        struct crash_disk *survivor;
+        uint8_t zeros[4096] = {0};
+        lsm_db *db, *again;
+
+        disk = crash_disk_new();
+        db = open_on(disk, LSM_SAFETY_NORMAL);
+        set(db, 0, LSM_CONFIG_USE_LOG);
+        CHECK_OK(put(db, "a", "1"));
+        set(db, 1, LSM_CONFIG_USE_LOG);
+        flush_and_checkpoint(db);
+        survivor = crash_disk_power_cut(disk, CRASH_LOSE_ALL, 1);
+        crash_disk_damage(survivor, PATH, kept, zeros, sizeof zeros - 30 - kept);
+        again = open_on(survivor, LSM_SAFETY_FULL); /* and not LSM_CORRUPT */
+        CHECK_OK(put(again, "b", "22"));
         done_with(survivor, again);
         done_with(disk, db);
     }

@@ -68,13 +68,18 @@ TEST(DF_1_a_flush_that_finds_the_worker_lock_taken_is_busy_and_loses_nothing) {
     CHECK_OK(lsm_close(db));
 }
 
-TEST(DF_1_a_flush_whose_page_write_fails_says_so_and_loses_nothing) {
+/* With `old`, the first key waits in a frozen tree, the others are in the live one. */
+static void flush_with_failing_writes(bool old) {
     for (uint64_t n = 1;; n++) {
         struct crash_disk *disk = crash_disk_new();
         lsm_db *db = open_on(disk, true);
         int rc;
 
-        TEST_NOTE("write %d fails", (int)n);
+        TEST_NOTE("write %d fails, old tree %d", (int)n, old);
+        if (old) {
+            set(db, LSM_CONFIG_AUTOWORK, 0);
+            set(db, LSM_CONFIG_AUTOFLUSH, 0);
+        }
         put_many(db, 0, 40);
         crash_disk_fail_at(disk, CRASH_CALL_WRITE, n, LSM_IOERR, false);
         rc = lsm_flush(db);
@@ -90,6 +95,11 @@ TEST(DF_1_a_flush_whose_page_write_fails_says_so_and_loses_nothing) {
         if (rc == LSM_OK) break;
         CHECK(n < 100);
     }
+}
+
+TEST(DF_1_a_flush_whose_page_write_fails_says_so_and_loses_nothing) {
+    flush_with_failing_writes(false);
+    flush_with_failing_writes(true);
 }
 
 TEST(DF_2_a_flush_beside_a_writer_is_busy_and_leaves_header_and_writer_flag_alone) {
@@ -108,6 +118,46 @@ TEST(DF_2_a_flush_beside_a_writer_is_busy_and_leaves_header_and_writer_flag_alon
     CHECK_OK(lsm_commit(db, 0));
     CHECK_EQ_STR(keys(other), "a b");
     CHECK_OK(lsm_close(other));
+    CHECK_OK(lsm_close(db));
+}
+
+/* ---- what others leave in the region -------------------------------------------------------------- */
+
+TEST(DF_32_a_writer_mends_a_damaged_copy_of_the_header) {
+    lsm_db *db = open_database();
+    struct shm_header *header = db->shm->header;
+
+    CHECK_OK(put(db, "a", "1"));
+    for (int copy = 1; copy <= 2; copy++) {
+        (copy == 1 ? &header->tree1 : &header->tree2)->live.root ^= 4;
+        CHECK_EQ_STR(get(db, "a"), "1");
+        CHECK_OK(put(db, "a", "1"));
+        CHECK_EQ_BYTES(&header->tree1, sizeof header->tree1, &header->tree2, sizeof header->tree2);
+    }
+    CHECK_OK(lsm_close(db));
+}
+
+TEST(DF_26_the_next_writer_repairs_what_a_dead_one_has_left) {
+    lsm_db *dead = open_database(), *db = open_database();
+    const char *reason = NULL;
+
+    put_many(db, 0, 200);
+    CHECK_OK(lsm_begin(dead, 1));
+    CHECK_OK(put(dead, "k00050+", "never committed"));
+    put_many(dead, 100, 1500);
+    /* Its locks go, its mark stays. */
+    shm_unlock(dead->shm, &dead->locks, LOCK_WRITER);
+    CHECK_EQ_UINT(db->shm->header->writer_flag, 1);
+    CHECK_OK(put(db, "k00150+", "committed"));
+    CHECK_EQ_UINT(db->shm->header->writer_flag, 0);
+    CHECK_EQ_STR(get(db, "k00050+"), "-");
+    CHECK_EQ_INT(count_keys(db), 201);
+    CHECK_MSG(memtree_check(db->shm, &db->header, &reason), "%s", reason);
+    dead->level_count = 0; /* buried */
+    CHECK_OK(lsm_close(dead));
+    CHECK_OK(lsm_close(db));
+    db = open_database();
+    CHECK_EQ_INT(count_keys(db), 201);
     CHECK_OK(lsm_close(db));
 }
 

@@ -235,6 +235,63 @@ TEST(a_file_found_empty_is_proved_before_the_first_commit_at_full) {
     }
 }
 
+/* A sync has failed, what it should have written counts as clean, and its process dies: only who recovers the log can
+** write it again. FULL may be chosen at any time before the commit. */
+TEST(a_found_log_is_written_again_before_a_commit_at_full) {
+    for (int late = 0; late < 2; late++) {
+        struct crash_disk *disk = crash_disk_new(), *survivor;
+        lsm_db *db = open_on(disk, LSM_SAFETY_FULL);
+
+        put_records(db, 'k', 4, 1, 0);
+        set(db, LSM_CONFIG_SAFETY, LSM_SAFETY_NORMAL);
+        put_records(db, 'n', 20, 1, 1);
+        set(db, LSM_CONFIG_SAFETY, LSM_SAFETY_FULL);
+        crash_disk_fail_at(disk, CRASH_CALL_SYNC, 1, LSM_IOERR, false);
+        CHECK_RC(put(db, "failed", "x"), LSM_IOERR);
+        kill_process(disk, db);
+        db = open_on(disk, late ? LSM_SAFETY_NORMAL : LSM_SAFETY_FULL);
+        CHECK_EQ_INT(count_records(db, 'n', 1, 1), 20);
+        CHECK_OK(lsm_begin(db, 1));
+        put_records(db, 'm', 4, 1, 2);
+        set(db, LSM_CONFIG_SAFETY, LSM_SAFETY_FULL);
+        CHECK_OK(lsm_commit(db, 0));
+        survivor = crash_disk_power_cut(disk, CRASH_LOSE_ALL, 0);
+        CHECK_OK(lsm_close(db));
+        TEST_NOTE("late %d", late);
+        db = open_on(survivor, LSM_SAFETY_FULL);
+        CHECK_EQ_INT(count_records(db, 'k', 0, 0), 4);
+        CHECK_EQ_INT(count_records(db, 'n', 1, 1), 20);
+        CHECK_EQ_INT(count_records(db, 'm', 2, 2), 4);
+        CHECK_OK(lsm_close(db));
+        crash_disk_free(survivor);
+        crash_disk_free(disk);
+    }
+}
+
+/* The name of the deleted log may come back, with any part of what was not synced. */
+TEST(a_file_is_not_cut_to_nothing_while_its_log_may_come_back) {
+    for (int i = 0; i < 40; i++) {
+        struct crash_disk *disk = crash_disk_new(), *survivor;
+        lsm_db *db = open_on(disk, LSM_SAFETY_NORMAL);
+        uint64_t seed = test_random();
+
+        CHECK_OK(lsm_delete(db, "nothing", 7));
+        CHECK_OK(lsm_flush(db));
+        CHECK_OK(lsm_checkpoint(db, NULL)); /* of a file without blocks */
+        CHECK_OK(put(db, "k", "1"));
+        CHECK_OK(lsm_delete(db, "k", 1));
+        crash_disk_fail_at(disk, CRASH_CALL_SYNC_DIRECTORY, 1, LSM_IOERR, true);
+        CHECK_OK(lsm_close(db));
+        survivor = crash_disk_power_cut(disk, CRASH_RANDOM, seed);
+        TEST_NOTE("seed %llu", (unsigned long long)seed);
+        db = open_on(survivor, LSM_SAFETY_FULL);
+        CHECK_EQ_STR(get(db, "k"), "-");
+        CHECK_OK(lsm_close(db));
+        crash_disk_free(survivor);
+        crash_disk_free(disk);
+    }
+}
+
 /* ---- stored at SAFETY OFF --------------------------------------------------------------------- */
 
 TEST(what_was_loaded_at_off_is_proved_by_the_first_commit_after_it) {

@@ -168,6 +168,7 @@ TEST(membership_follows_the_chain) {
     close_fixture(&f);
 }
 
+/* DF-49 */
 TEST(loops_of_blocks_end_with_an_error) {
     struct fixture f;
     struct segment segment = {.first = 10, .last = 84, .size = 27};

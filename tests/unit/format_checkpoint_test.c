@@ -245,6 +245,7 @@ TEST(a_blob_with_everything_is_read) {
     memory_env_close(&m);
 }
 
+/* DF-49 */
 TEST(each_broken_rule_is_corrupt_with_a_reason) {
     static const struct {
         uint32_t at;

@@ -97,6 +97,7 @@ TEST(only_known_flags_are_accepted) {
     }
 }
 
+/* DF-49 */
 TEST(a_cell_at_or_behind_the_end_of_the_record_area_is_corrupt) {
     uint8_t usable[256] = {0};
     struct error_context error = {0};

@@ -75,6 +75,7 @@ TEST(exactly_the_legal_types_are_accepted) {
     }
 }
 
+/* DF-49 */
 TEST(a_head_cut_off_anywhere_is_corrupt) {
     struct record_head head = {.flags = RECORD_INSERT | RECORD_START_DELETE,
                                .pointer_delta = -70000,
@@ -160,6 +161,7 @@ TEST(a_system_key_and_an_empty_key_may_be_in_an_index) {
     CHECK_EQ_UINT(cell.key.size, 0);
 }
 
+/* DF-49 */
 TEST(a_damaged_index_cell_is_corrupt) {
     static const struct {
         uint8_t bytes[8];

@@ -48,6 +48,23 @@ TEST(work_flush_and_checkpoint_report_what_they_did) {
     CHECK_OK(lsm_close(db));
 }
 
+TEST(DF_61_work_that_writes_no_page_is_not_nothing) {
+    lsm_db *db = open_database();
+    int written = -1;
+    char *text;
+
+    set(db, LSM_CONFIG_AUTOWORK, 0);
+    CHECK_OK(put(db, "a", "1"));
+    CHECK_OK(lsm_flush(db));
+    CHECK_OK(lsm_delete(db, "a", 1));
+    CHECK_OK(lsm_flush(db));
+    CHECK_OK(lsm_work(db, 2, -1, &written));
+    CHECK_EQ_INT(written, 1);
+    text = info(db, LSM_INFO_DB_STRUCTURE);
+    CHECK(text == NULL); /* nothing is left */
+    CHECK_OK(lsm_close(db));
+}
+
 TEST(DF_61_work_counts_in_kilobytes_whatever_the_page_size) {
     for (int page = 512; page <= 4096; page *= 2) {
         lsm_db *db = new_connection();

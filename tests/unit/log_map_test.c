@@ -7,6 +7,7 @@
 #include "support/test.h"
 
 #include <signal.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 
 #include "db/db_internal.h"
@@ -103,6 +104,22 @@ TEST(a_short_log_is_not_made_longer) {
     log_writer_release(&writer);
     free(whole_file("short", &size));
     CHECK_EQ_UINT(size, (size_t)state.regions[2].end);
+}
+
+/* A store into a hole is a signal when the device is full. DF-51. */
+TEST(the_space_of_a_mapped_log_is_allocated) {
+    struct log_map map = {.wanted = true};
+    struct os_file file = {0};
+    struct stat status;
+
+    if (!mapping_works()) return;
+    CHECK_OK(os_open(lsm_default_env(), test_path("log"), 0, &file));
+    CHECK_OK(os_write(&file, 500000, "x", 1)); /* with a hole in front */
+    CHECK(log_map_store(&map, &file, 200000, "y", 1));
+    CHECK_EQ_INT(stat(test_path("log"), &status), 0);
+    CHECK((uint64_t)status.st_blocks * 512 >= map.size);
+    log_map_release(&map, &file);
+    os_close(&file);
 }
 
 TEST(what_others_wrote_behind_the_end_survives_the_mapping) {

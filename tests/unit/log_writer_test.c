@@ -367,6 +367,7 @@ static void check_limit(struct log_world *w) {
     }
 }
 
+/* Recovery of ours takes such a record, that of others ends there: DF-7. */
 TEST(at_most_32768_bytes_go_without_a_sum_also_after_a_rollback_to_written_data) {
     for (size_t size = 31900; size < 32900; size += 9) {
         struct log_world w;

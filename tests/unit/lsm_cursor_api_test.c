@@ -275,13 +275,53 @@ TEST(what_a_cursor_points_at_may_be_inserted_although_its_block_is_filled_anew_m
     CHECK_OK(lsm_close(db));
 }
 
+static void check_no_entry(lsm_cursor *cursor) {
+    const void *bytes = cursor;
+    int size = 7, order = 3;
+
+    CHECK_EQ_INT(lsm_csr_valid(cursor), 0);
+    CHECK_OK(lsm_csr_key(cursor, &bytes, &size));
+    CHECK(bytes == NULL);
+    CHECK_EQ_INT(size, 0);
+    bytes = cursor;
+    size = 7;
+    CHECK_OK(lsm_csr_value(cursor, &bytes, &size));
+    CHECK(bytes == NULL);
+    CHECK_EQ_INT(size, 0);
+    CHECK_RC(lsm_csr_cmp(cursor, "x", 1, &order), LSM_MISUSE);
+    CHECK_EQ_INT(order, 0);
+}
+
+/* DF-65 */
+TEST(a_cursor_without_position_has_neither_key_nor_value) {
+    lsm_db *db = open_database();
+    lsm_cursor *cursor;
+
+    CHECK_OK(put(db, "a", "1"));
+    CHECK_OK(put(db, "b", "2"));
+    for (int on_disk = 0; on_disk < 2; on_disk++) {
+        CHECK_OK(lsm_csr_open(db, &cursor));
+        check_no_entry(cursor);
+        CHECK_OK(lsm_csr_last(cursor));
+        CHECK_OK(lsm_csr_prev(cursor));
+        CHECK_OK(lsm_csr_prev(cursor));
+        check_no_entry(cursor);
+        CHECK_OK(lsm_csr_seek(cursor, "c", 1, LSM_SEEK_GE));
+        check_no_entry(cursor);
+        CHECK_OK(lsm_csr_seek(cursor, "ab", 2, LSM_SEEK_EQ));
+        check_no_entry(cursor);
+        CHECK_OK(lsm_csr_close(cursor));
+        CHECK_OK(lsm_flush(db));
+    }
+    CHECK_OK(lsm_close(db));
+}
+
 TEST(DF_57_58_59_cursors_over_writes_and_rollbacks) {
     lsm_db *db = open_database();
     lsm_cursor *cursor;
     const void *bytes;
     int size;
 
-    set(db, LSM_CONFIG_AUTOFLUSH, 0);
     CHECK_OK(put(db, "a", "1"));
     CHECK_OK(put(db, "b", "2"));
     CHECK_OK(put(db, "c", "3"));
@@ -292,6 +332,7 @@ TEST(DF_57_58_59_cursors_over_writes_and_rollbacks) {
     CHECK_OK(lsm_csr_seek(cursor, "b", 1, LSM_SEEK_EQ));
     CHECK_EQ_INT(lsm_csr_valid(cursor), 0);
 
+    set(db, LSM_CONFIG_AUTOFLUSH, 0);
     CHECK_OK(lsm_csr_last(cursor));
     for (int i = 0; i < 20; i++) { /* these flush and merge */
         char key[8];
@@ -312,6 +353,80 @@ TEST(DF_57_58_59_cursors_over_writes_and_rollbacks) {
     CHECK_EQ_BYTES(bytes, size, "aa00", 4);
     CHECK_OK(lsm_csr_close(cursor));
     CHECK_OK(lsm_close(db));
+}
+
+static void check_key(lsm_cursor *cursor, const char *expected) {
+    const void *bytes;
+    int size;
+
+    CHECK_OK(lsm_csr_key(cursor, &bytes, &size));
+    CHECK_EQ_BYTES(bytes, (size_t)size, expected, strlen(expected));
+}
+
+/* The old tree waits until the growth of the next transaction pays for its flush. */
+TEST(DF_58_a_direction_survives_a_flush_inside_the_transaction) {
+    static const char value[10000];
+    lsm_db *db = open_database();
+    lsm_cursor *cursor;
+    char *before = NULL, *after = NULL;
+
+    set(db, LSM_CONFIG_AUTOFLUSH, 0);
+    set(db, LSM_CONFIG_AUTOWORK, 0);
+    CHECK_OK(put(db, "x", "1"));
+    CHECK_OK(put(db, "y", "2"));
+    CHECK_OK(lsm_info(db, LSM_INFO_DB_STRUCTURE, &before));
+    set(db, LSM_CONFIG_AUTOWORK, 1);
+    CHECK_OK(lsm_csr_open(db, &cursor));
+    CHECK_OK(lsm_begin(db, 1));
+    CHECK_OK(lsm_csr_last(cursor));
+    for (int i = 0; i < 40; i++) {
+        char key[8];
+        snprintf(key, sizeof key, "a%02d", i);
+        CHECK_OK(lsm_insert(db, key, 3, value, sizeof value));
+    }
+    CHECK_OK(lsm_info(db, LSM_INFO_DB_STRUCTURE, &after));
+    CHECK(before == NULL && after != NULL); /* it was flushed */
+    lsm_free(lsm_get_env(db), after);
+    CHECK_RC(lsm_csr_next(cursor), LSM_MISUSE);
+    check_key(cursor, "y");
+    CHECK_OK(lsm_csr_prev(cursor));
+    check_key(cursor, "x");
+    CHECK_OK(lsm_commit(db, 0));
+    CHECK_OK(lsm_csr_prev(cursor));
+    check_key(cursor, "a39");
+    CHECK_OK(lsm_csr_close(cursor));
+    CHECK_OK(lsm_close(db));
+}
+
+/* The cursor looks at the tree of the transaction when that is rolled back under it. */
+TEST(DF_59_a_cursor_positioned_in_the_transaction_shows_nothing_of_it_after_a_rollback) {
+    for (int level = 0; level <= 2; level += 2) {
+        lsm_db *db = open_database();
+        lsm_cursor *cursor, *other;
+
+        CHECK_OK(put(db, "a", "1"));
+        CHECK_OK(put(db, "c", "3"));
+        CHECK_OK(lsm_csr_open(db, &cursor));
+        CHECK_OK(lsm_csr_open(db, &other));
+        CHECK_OK(lsm_begin(db, 2));
+        CHECK_OK(put(db, "b", "rolled back"));
+        CHECK_OK(put(db, "d", "rolled back"));
+        CHECK_OK(lsm_csr_first(cursor));
+        check_key(cursor, "a");
+        CHECK_OK(lsm_csr_last(other));
+        check_key(other, "d"); /* on what is going to vanish */
+        CHECK_OK(lsm_rollback(db, level));
+        CHECK_OK(lsm_csr_next(cursor));
+        check_key(cursor, "c");
+        CHECK_OK(lsm_csr_next(cursor));
+        CHECK_EQ_INT(lsm_csr_valid(cursor), 0);
+        CHECK_OK(lsm_csr_prev(other));
+        check_key(other, "c");
+        CHECK_OK(lsm_csr_close(other));
+        CHECK_OK(lsm_csr_close(cursor));
+        CHECK_OK(lsm_rollback(db, 0));
+        CHECK_OK(lsm_close(db));
+    }
 }
 
 /* ------------------------------------------------------------------------------ out of memory -- */

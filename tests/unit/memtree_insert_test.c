@@ -173,6 +173,7 @@ TEST(a_root_leaf_of_12_bytes_left_by_others_is_read_as_12_and_replaced_by_40) {
     fixture_put(&f, "a", "2");
     tree = fixture_live(&f);
     CHECK_EQ_STR(fixture_get(&f, &tree, "a"), "=2");
+    CHECK_EQ_UINT(f.writer.header.write_offset - tree.root.root, NODE_SIZE);
     fixture_check(&f);
     fixture_close(&f);
 }

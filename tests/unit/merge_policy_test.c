@@ -82,6 +82,19 @@ static void check_room_can_be_made(struct list *list, uint32_t merge, uint32_t a
     }
 }
 
+/* As many runs as there may be, and no two of one age. DF-53. */
+TEST(forty_levels_of_forty_ages_are_merged_in_pairs) {
+    struct list list;
+
+    for (uint32_t merge = 2; merge <= 60; merge += 29) {
+        list.snapshot = (struct snapshot){0};
+        for (uint32_t i = 0; i < SEGMENTS_MAX; i++) list_add(&list, i, 0, false, false);
+        CHECK(work_is_full(&list.snapshot, merge));
+        CHECK_EQ_UINT(merge_policy_select(&list.snapshot, merge, merge, true).count, 2);
+        check_room_can_be_made(&list, merge, merge);
+    }
+}
+
 /* All lists of up to five levels with three ages, finished, or unfinished with 2, 3 or 5 inputs,
 ** with or without an extra one. DF-53. */
 TEST(a_full_database_always_finds_something_to_merge) {

@@ -6,6 +6,12 @@
 #include "base/memory.h"
 #include "os/os.h"
 
+/* AddressSanitizer asks for its options: its allocator shall fail as others do. */
+__attribute__((visibility("default"))) const char *__asan_default_options(void);
+const char *__asan_default_options(void) {
+    return "allocator_may_return_null=1";
+}
+
 TEST(default_environment_is_one_writable_complete_table) {
     lsm_env *env = lsm_default_env();
 
@@ -72,6 +78,8 @@ TEST(sizes_that_no_machine_has_fail_and_leave_the_block) {
     CHECK_EQ_PTR(env->xMalloc(env, SIZE_MAX), NULL);
     CHECK_EQ_PTR(env->xMalloc(env, SIZE_MAX - 8), NULL);
     CHECK_EQ_PTR(env->xRealloc(env, block, SIZE_MAX - 8), NULL);
+    CHECK_EQ_PTR(env->xMalloc(env, SIZE_MAX / 4), NULL); /* refused by the system */
+    CHECK_EQ_PTR(env->xRealloc(env, block, SIZE_MAX / 4), NULL);
     CHECK_EQ_INT(block[3], 9);
     env->xFree(env, block);
 }

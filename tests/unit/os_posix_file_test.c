@@ -247,6 +247,23 @@ TEST(remap_maps_the_whole_file_and_grows_it_in_steps) {
     os_close(&file); /* drops the mapping */
 }
 
+/* A store into a hole is a signal when the device is full. DF-51. */
+TEST(the_space_of_a_remapped_file_is_allocated) {
+    struct os_file file = open_file("a");
+    struct stat status;
+    void *map = NULL;
+    lsm_i64 size = 0;
+
+    /* Where the system tells. */
+    if (os_map_stored(&file, 4096, &map) == LSM_OK) {
+        CHECK_OK(os_unmap(&file, map, 4096));
+        CHECK_OK(env()->xRemap(file.file, 3 * 1048576 + 1, &map, &size));
+        CHECK_EQ_INT(stat(test_path("a"), &status), 0);
+        CHECK((lsm_i64)status.st_blocks * 512 >= size);
+    }
+    os_close(&file);
+}
+
 TEST(remap_of_a_read_only_file_never_grows_it) {
     struct os_file file = open_file("a");
     void *map = NULL;

@@ -125,6 +125,75 @@ TEST(a_length_of_two_gigabytes_allocates_no_more_than_there_are_pages) {
     }
 }
 
+/* DF-49 */
+TEST(a_body_whose_pages_form_a_loop_is_corrupt) {
+    struct record_head head = {.flags = RECORD_INSERT, .key_size = 1, .value_size = 100000};
+    struct segment_cursor cursor;
+    struct slice value;
+    struct fixture f;
+
+    open_fixture(&f, 1);
+    pager_set_block_limit(f.pager, 3);
+    f.segment = (struct segment){.first = 256, .last = 600, .size = 345}; /* room for 84000 bytes */
+    memset(f.image, 'a', 238);
+    format_record_put_head(f.image, &head);
+    format_page_put_cell(f.image, 252, 0, 0);
+    format_page_put_footer(f.image, 252, 1, 0, 0);
+    put_u32(f.image + 252, 2);
+    CHECK_OK(os_write(&f.file, 65536 - 256, f.image, 256));
+    CHECK_OK(os_write(&f.file, 2 * 65536 - 4, f.image + 252, 4)); /* block 2 leads to itself */
+    segment_cursor_init(&cursor, &f.m.env, &f.view);
+    CHECK_OK(segment_first(&cursor)); /* the key lies on its page */
+    CHECK_RC(segment_value(&cursor, &value), LSM_CORRUPT);
+    CHECK_EQ_STR(f.error.reason, "the pages of a segment form a loop");
+    segment_cursor_release(&cursor);
+    close_fixture(&f);
+}
+
+TEST(a_saved_position_behind_the_last_cell_is_corrupt) {
+    enum topic topic = TOPIC_SYSTEM;
+    struct buffer key;
+    struct fixture f;
+
+    open_fixture(&f, 1);
+    buffer_init(&key, &f.m.env);
+    memcpy(f.image, "\x08\0\1\1kv", 6);
+    format_page_put_cell(f.image, 256, 0, 0);
+    store(&f, 34, 1, 0);
+    CHECK_OK(segment_key_at(&f.view, 34, 0, &key, &topic));
+    CHECK_EQ_BYTES(key.data, key.size, "k", 1);
+    CHECK_RC(segment_key_at(&f.view, 34, 1, &key, &topic), LSM_CORRUPT); /* zeros, as if the record's own */
+    buffer_release(&key);
+    close_fixture(&f);
+}
+
+/* DF-49 */
+TEST(steps_along_pages_that_form_a_loop_end) {
+    for (int forward = 0; forward < 2; forward++) {
+        struct fixture f;
+        struct segment_cursor cursor;
+        int rc = LSM_OK;
+
+        open_fixture(&f, 1);
+        pager_set_block_limit(f.pager, 2);
+        f.segment = (struct segment){.first = 34, .last = 300, .size = 267};
+        store_head(&f, 1, 200);
+        put_u32(f.image, 1); /* block 1 leads to itself */
+        CHECK_OK(os_write(&f.file, forward ? 65536 - 4 : 8192, f.image, 4));
+        segment_cursor_init(&cursor, &f.m.env, &f.view);
+        CHECK_OK(segment_go(&cursor, 34, 0));
+        if (!forward) f.segment.first = 300; /* what a walk backward never meets */
+        for (int steps = 0; rc == LSM_OK && steps < 10; steps++) {
+            CHECK(cursor.valid);
+            rc = forward ? segment_next(&cursor) : segment_prev(&cursor);
+        }
+        CHECK_RC(rc, LSM_CORRUPT);
+        CHECK_EQ_STR(f.error.reason, "the pages of a segment form a loop");
+        segment_cursor_release(&cursor);
+        close_fixture(&f);
+    }
+}
+
 TEST(a_body_must_end_exactly_where_the_next_record_begins) {
     for (uint32_t next = 0; next < 240; next += 13) {
         struct fixture f;
