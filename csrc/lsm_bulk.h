@@ -68,6 +68,11 @@ LSM_API int32_t lsm_bulk_config(uint32_t db, int32_t verb, int32_t value);
 /* Open `path` (UTF-8, no NUL needed). Result 0. */
 LSM_API int32_t lsm_bulk_open(uint32_t db, const uint8_t *path, uint32_t path_size);
 
+/* Remove the database at `path`, log and region with it, through a handle that is not open. Result 1, or 0 if there is
+** none. LSM_BUSY if somebody has it open, LSM_BULK_NOTADB for any other file, LSM_MISUSE for a symbolic link; nothing is
+** waited for, and nothing changed in any of these cases. */
+LSM_API int32_t lsm_bulk_destroy(uint32_t db, const uint8_t *path, uint32_t path_size);
+
 /* End scans, cursors and snapshots of the handle, roll back, flush, checkpoint, close. The handle is gone
 ** afterwards whatever the result; on LSM_BULK_ERROR the details are in `error` (frame as lsm_bulk_error),
 ** cut to its capacity. Result 0, or 0 with nothing done for a handle that is not alive. */
@@ -263,7 +268,8 @@ LSM_API int32_t lsm_bulk_verify_report(uint32_t verify, uint8_t *out, uint32_t c
 
 /* Begin a compact copy in a file of its own. An existing file (or a log beside it) is refused with
 ** LSM_BULK_EXISTS, unless LSM_BULK_OVERWRITE is in `flags`: then both are deleted at once, or LSM_BUSY if somebody
-** has them open, which is not waited for. The file of the database itself: LSM_MISUSE. 0: see lsm_bulk_error of the database. */
+** has them open, which is not waited for. The file of the database itself: LSM_MISUSE. 0: see lsm_bulk_error of the
+** database. */
 LSM_API uint32_t lsm_bulk_backup(uint32_t db, const uint8_t *path, uint32_t path_size,
                                  uint32_t flags);
 #define LSM_BULK_OVERWRITE 1u

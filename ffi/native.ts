@@ -25,6 +25,7 @@ export interface Native {
   create(): Handle;
   config(db: Handle, verb: number, value: number): Result;
   open(db: Handle, path: Uint8Array, pathSize: number): Result;
+  destroy(db: Handle, path: Uint8Array, pathSize: number): Result;
   close(db: Handle, error: Uint8Array, capacity: number): Result;
   error(handle: Handle, out: Uint8Array, capacity: number): Result;
   pending(handle: Handle, out: Uint8Array, capacity: number): Result;

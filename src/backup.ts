@@ -31,10 +31,10 @@ export async function backUp(
   if (typeof overwrite !== "boolean") {
     throw new TypeError(`Option overwrite must be a boolean, not ${describe(overwrite)}`);
   }
-  const begun = begin(connection, to, overwrite);
+  const begun = begin(connection, to, overwrite, 0);
   const handle = typeof begun === "number"
     ? begun
-    : await beginWhenFree(connection, to, overwrite, options.signal);
+    : await beginWhenFree(connection, to, overwrite, begun, options.signal);
   try {
     await finishTask(connection, handle, { op: "backup", to }, options);
   } finally {
@@ -42,27 +42,38 @@ export async function backUp(
   }
 }
 
-/** Begins as soon as nobody has the target open any more: waiting holds up nothing else in this thread. */
+/**
+ * Begins as soon as nobody has the target open any more, having `failed` once: waiting holds up
+ * nothing else in this thread.
+ */
 async function beginWhenFree(
   connection: Connection,
   to: string,
   overwrite: boolean,
+  failed: LsmBusyError,
   signal: AbortSignal | undefined,
 ): Promise<Handle> {
   const { native } = connection;
   const patience = native.config(connection.use("backup"), CONFIG.BUSY_TIMEOUT, -1);
-  const until = performance.now() + patience;
-  for (;;) {
+  const start = performance.now();
+  for (let error = failed, waited = 0;;) {
+    if (waited >= patience) throw error;
     await pause(signal);
     signal?.throwIfAborted();
-    const begun = begin(connection, to, overwrite);
+    waited = Math.round(performance.now() - start);
+    const begun = begin(connection, to, overwrite, waited);
     if (typeof begun === "number") return begun;
-    if (performance.now() >= until) throw begun;
+    error = begun;
   }
 }
 
 /** A file that is open is no failure yet. */
-function begin(connection: Connection, to: string, overwrite: boolean): Handle | LsmBusyError {
+function begin(
+  connection: Connection,
+  to: string,
+  overwrite: boolean,
+  waited: number,
+): Handle | LsmBusyError {
   const parent = connection.use("backup");
   const scratch = enterScratch();
   try {
@@ -72,7 +83,7 @@ function begin(connection: Connection, to: string, overwrite: boolean): Handle |
     const flags = overwrite ? BACKUP.OVERWRITE : 0;
     const handle = connection.native.backup(parent, key.bytes, size, flags);
     if (handle !== 0) return handle;
-    const error = connection.failedToMake("backup", parent, to);
+    const error = connection.failedToMake("backup", parent, to, waited);
     if (error instanceof LsmBusyError) return error;
     throw error;
   } finally {

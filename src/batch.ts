@@ -7,9 +7,10 @@
  */
 import { OP, OP_HEAD_SIZE, padded } from "../ffi/frames.ts";
 import type { Memory } from "./memory.ts";
-import { describe, located } from "./packed.ts";
+import { checkOptions } from "./names.ts";
+import { describe, located, wrongArgument } from "./packed.ts";
 import type { Packed, PackedKey } from "./packed.ts";
-import { BOUND_OPTIONS, boundFlags, encodePrefix, resolveRange } from "./range.ts";
+import { BOUND_OPTIONS, boundFlags, encodePrefix, RANGE_OPTIONS, resolveRange } from "./range.ts";
 import type { Bounds, KeyRange } from "./range.ts";
 import { quoteKey } from "./source.ts";
 import type { BatchOp, Entries } from "./types.ts";
@@ -91,7 +92,8 @@ export function packEntries<K, V>(batch: Batch<K, V>, entries: Entries<K, V>): v
     throw new TypeError(`Expected pairs or an object, got ${describe(entries)}`);
   }
   if (!(Symbol.iterator in entries)) {
-    // The type allows a plain object only where keys are text. These would be one without properties.
+    // The type allows a plain object only where keys are text. These would be one without
+    // properties.
     if (Symbol.asyncIterator in entries || isPromise(entries)) {
       throw new TypeError(
         `Expected pairs or an object, got ${describe(entries)}, which takes time: ` +
@@ -138,6 +140,9 @@ export function packOps<K, V>(
   ops: Iterable<BatchOp<K, V>>,
   keys: PackedKey<K>,
 ): void {
+  if (typeof ops !== "object" || ops === null || !(Symbol.iterator in ops)) {
+    throw new TypeError(`Expected an array of operations, got ${describe(ops)}`);
+  }
   let index = 0;
   for (const op of ops) {
     try {
@@ -150,6 +155,10 @@ export function packOps<K, V>(
 }
 
 function packOp<K, V>(batch: Batch<K, V>, op: BatchOp<K, V>, keys: PackedKey<K>): void {
+  if (typeof op !== "object" || op === null) {
+    const example = '{ type: "set", key, value }';
+    throw wrongArgument(`Expected an operation such as ${example}, got ${describe(op)}`);
+  }
   switch (op.type) {
     case "set":
       batch.set(op.key, op.value);
@@ -163,7 +172,8 @@ function packOp<K, V>(batch: Batch<K, V>, op: BatchOp<K, V>, keys: PackedKey<K>)
     default: {
       const { type } = op as { type: unknown };
       const names = '"set", "delete" or "deleteRange"';
-      throw new TypeError(`An operation is ${names}, not ${JSON.stringify(type)}`);
+      const given = typeof type === "string" ? JSON.stringify(type) : describe(type);
+      throw wrongArgument(`The type of an operation is ${names}, not ${given}`);
     }
   }
 }
@@ -172,23 +182,32 @@ function boundedRange<K, V>(
   range: Extract<BatchOp<K, V>, { type: "deleteRange" }>["range"],
   keys: PackedKey<K>,
 ): Bounds {
-  requireBound(range, keys);
-  return resolveRange(range, keys, BOUND_OPTIONS);
+  return boundsToDelete(range, keys, BOUND_OPTIONS);
 }
 
 /**
- * Refuses a range that is everything: an undefined variable, or an empty one, must not empty a database. Only
- * `gt`, `gte`, `lt`, `lte` and `limit` with a value count, and a prefix that has bytes.
+ * Resolves a range to delete. A variable that is undefined or empty must not empty a database, so
+ * what counts is an upper bound, a lower one or a prefix that has bytes, and a limit that is one. A
+ * prefix without bytes is refused even beside them: { prefix: user, lt: "zzz" } would delete what
+ * is not that user's.
  */
-export function requireBound<K>(range: KeyRange<K>, keys: PackedKey<K>): void {
-  if (typeof range === "object" && range !== null) {
-    const { gt, gte, lt, lte, limit, prefix } = range;
-    if ([gt, gte, lt, lte, limit].some((bound) => bound !== undefined)) return;
-    const baseSize = keys.base?.length ?? 0;
-    if (prefix !== undefined && encodePrefix(keys, prefix).length > baseSize) return;
+export function boundsToDelete<K>(
+  range: KeyRange<K>,
+  keys: PackedKey<K>,
+  options: readonly string[] = RANGE_OPTIONS,
+): Bounds {
+  checkOptions(range, options, "a range such as { gte, lt, prefix }");
+  const bounds = resolveRange(range, keys, options);
+  const { lt, lte, prefix } = range;
+  const baseSize = keys.base?.length ?? 0;
+  if (prefix !== undefined && encodePrefix(keys, prefix).length <= baseSize) {
+    throw wrongArgument("The prefix of a range to delete must not be empty; leave it out");
   }
-  throw new TypeError(
-    "A range to delete needs a bound, a limit or a prefix that is not empty; " +
-      "to delete everything call clear",
+  const hasLower = (bounds.lower?.length ?? 0) > baseSize;
+  if (hasLower || lt !== undefined || lte !== undefined || bounds.limit !== Infinity) return bounds;
+  const orLimit = options.includes("limit") ? "a finite limit, " : "";
+  throw wrongArgument(
+    `A range to delete needs an upper bound, ${orLimit}or a prefix or lower bound ` +
+      "that is not empty; to delete everything call clear",
   );
 }

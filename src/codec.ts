@@ -47,8 +47,9 @@ export interface KeyCodec<K, Prefix = K> extends Codec<K> {
   /** Bytes with which every key "inside" `prefix` starts. */
   encodePrefix(prefix: Prefix): Uint8Array;
   /**
-   * Are keys that go on with the byte FF behind the bytes of a prefix *not* inside it? True of `tuple`, and
-   * so of codecs made from it: there 00 FF is a zero inside a part, and not the part's end. Default false.
+   * Are keys that go on with the byte FF behind the bytes of a prefix *not* inside it? True of
+   * `tuple`, and so of codecs made from it: there 00 FF is a zero inside a part, and not the part's
+   * end. Default false.
    */
   readonly reservesFF?: boolean | undefined;
 }

@@ -1,6 +1,6 @@
 /**
- * The codecs in the core: bytes, text, JSON, 64-bit integers and numbers. Tuples are in `tuple.ts`, validated
- * values in `schema.ts`.
+ * The codecs in the core: bytes, text, JSON, 64-bit integers and numbers. Tuples are in `tuple.ts`,
+ * validated values in `schema.ts`.
  *
  * @module
  */
@@ -166,7 +166,10 @@ const view = new DataView(new ArrayBuffer(8));
 const SIGN = 0x8000_0000;
 const NOT_A_NUMBER = 0x7ff8_0000;
 
-/** Bits of a number as two halves; here they are turned so that they sort as the numbers do, and back. */
+/**
+ * Bits of a number as two halves; here they are turned so that they sort as the numbers do, and
+ * back.
+ */
 class F64Codec extends InPlaceKey<number> {
   readonly name = "f64";
 
@@ -261,9 +264,9 @@ export const i64: Codec<bigint> = new I64Codec();
 export const u64: KeyCodec<bigint> = new U64Codec();
 
 /**
- * Numbers, 8 bytes: IEEE 754, big-endian, with the sign bit inverted, and all bits of negative ones, so that
- * they sort as numbers do, from -Infinity to Infinity; -0 comes just before 0, and NaN behind all. The bytes
- * of a number in a `tuple` are these behind its type.
+ * Numbers, 8 bytes: IEEE 754, big-endian, with the sign bit inverted, and all bits of negative
+ * ones, so that they sort as numbers do, from -Infinity to Infinity; -0 comes just before 0, and
+ * NaN behind all. The bytes of a number in a `tuple` are these behind its type.
  *
  * @example
  * ```ts

@@ -12,7 +12,14 @@ import { load } from "../ffi/load.ts";
 import type { Handle, Native, Result } from "../ffi/native.ts";
 import { LsmError, LsmMisuseError } from "./errors.ts";
 import type { LsmErrorCode } from "./errors.ts";
-import { cannot, closedError, failureError, readFailure, resultError } from "./failure.ts";
+import {
+  cannot,
+  closedError,
+  failedWriteError,
+  failureError,
+  readFailure,
+  resultError,
+} from "./failure.ts";
 import type { Doing } from "./failure.ts";
 import { closeWhenForgotten, remembered } from "./finalizers.ts";
 import { enterScratch, leaveScratch, Memory } from "./memory.ts";
@@ -27,8 +34,11 @@ export class Level {
   readonly depth: number;
   readonly below: Level | undefined;
   state: TransactionState = "open";
-  /** Was it rolled back by something else than the methods for that: closing, or a write that failed? */
-  isLost = false;
+  /**
+   * What rolled it back, if that was not one of the methods for it: a write that failed with this
+   * error, or the closing of the database.
+   */
+  lostBy: Error | "closing" | undefined;
   /** Counts the `chain`s: each ends what was opened in the level so far. */
   epoch = 0;
 
@@ -46,8 +56,8 @@ export interface View {
   /** The handle behind it; 0 when it is closed, another one when it was closed and opened again. */
   readonly handle: Handle;
   /**
-   * Handles of scans and cursors that end with it before the database does; undefined if it has none such.
-   * A set of numbers keeps nothing alive, and a number that is no longer in use may stay in it.
+   * Handles of the scans and cursors that are open and end with it, before the database does;
+   * undefined if it has none such. A set of numbers keeps nothing alive.
    */
   readonly children?: Set<Handle>;
   /** The handle to call the engine with. Throws if that is not allowed now. */
@@ -115,19 +125,18 @@ export class Connection implements View {
   // --- Opening and closing
 
   /** True if this call opened it. */
-  open(op = "open"): boolean {
+  open(): boolean {
     if (this.#handle !== 0) return false;
-    const { native } = load(this.#library);
-    this.#native = native;
-    const handle = native.create();
-    if (handle === 0) {
-      const message = `${cannot({ op, path: this.path })}: too many handles are open`;
-      throw new LsmError("LSM_NOMEM", message, { op, path: this.path });
-    }
+    const handle = this.#newHandle("open");
+    const { native } = this;
     this.hasLog = true;
     try {
-      for (const [verb, value] of this.#settings) this.configure(handle, verb, value, op);
-      this.check(openPath(native, handle, this.path), op, handle);
+      for (const [verb, value] of this.#settings) this.configure(handle, verb, value, "open");
+      this.check(
+        withPath(this.path, (path, size) => native.open(handle, path, size)),
+        "open",
+        handle,
+      );
     } catch (error) {
       native.close(handle, small.bytes, 0);
       throw error;
@@ -137,13 +146,34 @@ export class Connection implements View {
     return true;
   }
 
+  /** Removes the database, if there is one. For a connection that is never opened. */
+  destroy(): void {
+    const handle = this.#newHandle("destroy");
+    const { native } = this;
+    try {
+      const result = withPath(this.path, (path, size) => native.destroy(handle, path, size));
+      this.check(result, "destroy", handle);
+    } finally {
+      native.close(handle, small.bytes, 0);
+    }
+  }
+
+  #newHandle(op: string): Handle {
+    const { native } = load(this.#library);
+    this.#native = native;
+    const handle = native.create();
+    if (handle !== 0) return handle;
+    const message = `${cannot({ op, path: this.path })}: too many handles are open`;
+    throw new LsmError("LSM_NOMEM", message, { op, path: this.path });
+  }
+
   /** True if this call closed it. It is closed afterwards even if the engine reports a failure. */
   close(): boolean {
     const handle = this.#handle;
     if (handle === 0) return false;
     this.#handle = 0;
     remembered(this);
-    this.#lose(undefined);
+    this.#lose(undefined, "closing");
     const scratch = enterScratch();
     try {
       const frame = scratch.value;
@@ -159,8 +189,8 @@ export class Connection implements View {
   }
 
   /**
-   * Closes it, at the end of a block that may have failed already. What could not be written to the file is
-   * no failure of its own if the log keeps it for the next opening.
+   * Closes it, at the end of a block that may have failed already. What could not be written to the
+   * file is no failure of its own if the log keeps it for the next opening.
    */
   dispose(): void {
     try {
@@ -187,37 +217,42 @@ export class Connection implements View {
   /** Throws what the result of a failed call on `handle` stands for. */
   fail(result: Result, op: string, handle: Handle, to?: string): never {
     const doing = { op, path: this.path, to };
-    if (result !== RESULT.ERROR) throw resultError(result, doing);
-    const error = this.#failure(doing, handle);
-    this.#matchEngine();
+    const error = this.#failed(result, doing, handle);
+    if (result === RESULT.ERROR) this.#matchEngine(error);
     throw error;
   }
 
-  /** The error behind a handle that could not be made. */
-  failedToMake(op: string, parent: Handle, to?: string): Error {
-    return this.#failure({ op, path: this.path, to }, parent);
+  /** The error for the result of a failed call. */
+  #failed(result: Result, doing: Doing, handle: Handle): Error {
+    return result === RESULT.ERROR ? this.#failure(doing, handle) : resultError(result, doing);
   }
 
-  #failure(doing: Doing, handle: Handle): Error {
+  /** The error behind a handle that could not be made, at which the caller has been `waited` ms. */
+  failedToMake(op: string, parent: Handle, to?: string, waited = 0): Error {
+    return this.#failure({ op, path: this.path, to }, parent, waited);
+  }
+
+  #failure(doing: Doing, handle: Handle, waited = 0): Error {
     const scratch = enterScratch();
     try {
       const frame = scratch.value;
       const size = this.native.error(handle, frame.bytes, frame.size);
       const failure = readFailure(frame, size);
       if (failure === undefined) return resultError(size < 0 ? size : RESULT.ERROR, doing);
-      return failureError(failure.code === 0 ? { ...failure, code: CODE.ERROR } : failure, doing);
+      const code = failure.code === 0 ? CODE.ERROR : failure.code;
+      return failureError({ ...failure, code, waited: Math.max(failure.waited, waited) }, doing);
     } finally {
       leaveScratch(scratch);
     }
   }
 
   /** A failed write may have ended transactions: ask the engine how many are left. */
-  #matchEngine(): void {
+  #matchEngine(error: Error): void {
     if (this.level === undefined || this.#handle === 0) return;
     const depth = this.native.depth(this.#handle);
     let level: Level | undefined = this.level;
     while (level !== undefined && level.depth > depth) level = level.below;
-    this.#lose(level);
+    this.#lose(level, error);
   }
 
   // --- Results that did not fit
@@ -255,22 +290,30 @@ export class Connection implements View {
     level.epoch++;
     const result = this.native.begin(handle, level.depth);
     if (result >= 0) return;
-    const error = result === RESULT.ERROR
-      ? this.#failure({ op, path: this.path }, handle)
-      : resultError(result, { op, path: this.path });
+    const error = this.#failed(result, { op, path: this.path, isCommitted: true }, handle);
     this.#end(level.below, "committed"); // that much was done
     throw error;
   }
 
-  /** Undoes `level` with all that are open inside it. `chain`: leaves it open, and empty. */
-  rollback(level: Level, chain: boolean, op: string): void {
+  /**
+   * Undoes `level` with all that are open inside it. `chain`: leaves it open, and empty. `because`
+   * of: the failure that led here, if it was one of the engine's.
+   */
+  rollback(level: Level, chain: boolean, op: string, because?: Error): void {
     const handle = this.use(op);
     this.changes++;
     // A rollback to a level undoes it and leaves it open; to close it without touching the one below,
     // it is committed empty.
     const isOutermost = level.depth === 1;
     const target = isOutermost && !chain ? 0 : level.depth;
-    this.check(this.native.rollback(handle, target), op, handle);
+    const result = this.native.rollback(handle, target);
+    if (result < 0) {
+      const error = this.#failed(result, { op, path: this.path }, handle);
+      // What cannot be undone on its own can neither be kept nor go on: all of it is undone.
+      if (result === RESULT.ERROR) this.native.rollback(handle, 0);
+      this.#matchEngine(because ?? error);
+      throw error;
+    }
     this.#end(level, "rolled back");
     level.epoch++;
     if (chain) return;
@@ -286,13 +329,16 @@ export class Connection implements View {
     if (level.state === "open") {
       throw new LsmMisuseError(`${start}: a nested transaction is still open`, details);
     }
-    throw new LsmMisuseError(`${start}: the transaction is already ${level.state}`, details);
+    const { lostBy, state } = level;
+    throw lostBy instanceof Error
+      ? failedWriteError(start, { ...details, cause: lostBy })
+      : new LsmMisuseError(`${start}: the transaction is already ${state}`, details);
   }
 
   /** Pops levels that nobody asked to end. */
-  #lose(level: Level | undefined): void {
+  #lose(level: Level | undefined, by: Error | "closing"): void {
     for (let top = this.level; top !== undefined && top !== level; top = top.below) {
-      top.isLost = true;
+      top.lostBy = by;
     }
     this.#end(level, "rolled back");
   }
@@ -307,13 +353,14 @@ export class Connection implements View {
   }
 }
 
-function openPath(native: Native, handle: Handle, path: string): Result {
+/** A call with a path in memory. */
+function withPath(path: string, call: (bytes: Uint8Array, size: number) => Result): Result {
   const scratch = enterScratch();
   try {
     const { key } = scratch;
     key.reserve(0, path.length * 3);
     const size = key.text.write(path, 0, "utf8");
-    return native.open(handle, key.bytes, size);
+    return call(key.bytes, size);
   } finally {
     leaveScratch(scratch);
   }

@@ -11,7 +11,7 @@ import type { Handle, Result } from "../ffi/native.ts";
 import type { Level } from "./connection.ts";
 import { LsmClosedError, LsmMisuseError } from "./errors.ts";
 import { cannot, closedError } from "./failure.ts";
-import { endWhenForgotten, remembered } from "./finalizers.ts";
+import { endChild, endWhenForgotten, remembered } from "./finalizers.ts";
 import { LsmIterator } from "./iterator.ts";
 import type { Pull } from "./iterator.ts";
 import { enterScratch, leaveScratch, Memory } from "./memory.ts";
@@ -72,10 +72,9 @@ export class Cursor<K, V> implements Iterable<[K, V]>, Disposable {
     if (handle === 0) throw connection.failedToMake("cursor", parent);
     this.#handle = handle;
     this.#parent = parent;
-    view.children?.add(handle);
     this.#level = view.isFrozen ? undefined : connection.level;
     this.#epoch = this.#level?.epoch ?? 0;
-    endWhenForgotten(this, handle);
+    endWhenForgotten(this, handle, view.children);
   }
 
   /** Does it iterate downwards? */
@@ -275,7 +274,8 @@ export class Cursor<K, V> implements Iterable<[K, V]>, Disposable {
   // --- Life
 
   /**
-   * Takes the newest state of the database, and goes back to the start. A closed cursor stays closed.
+   * Takes the newest state of the database, and goes back to the start. A closed cursor stays
+   * closed.
    *
    * @returns True if it is on an entry.
    */
@@ -306,8 +306,7 @@ export class Cursor<K, V> implements Iterable<[K, V]>, Disposable {
     this.#handle = 0;
     remembered(this);
     const { view } = this.#source;
-    view.children?.delete(handle);
-    view.connection.native.end(handle);
+    endChild(view.connection.native, { handle, siblings: view.children });
   }
 
   // --- Checks

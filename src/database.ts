@@ -49,11 +49,12 @@ interface Sharing<K, V> {
  * An ordered key/value database in one file.
  *
  * It has the shape of a `Map` whose keys are in order. Keys and values are text unless the options `keys`
- * and `values` say otherwise. Everything but {@link backup} and {@link verify} is synchronous. Single writes commit at once; what belongs together
+ * and `values` say otherwise. Everything but {@link backup} and {@link verify} is synchronous. Single
+ * writes commit at once; what belongs together
  * goes into a {@link transaction}.
  *
- * Any number of threads of one process may have the same file open, each through an object of its own; other
- * processes may not, yet.
+ * Any number of threads of one process may have the same file open, each through an object of its
+ * own; other processes may not, yet.
  *
  * @example
  * ```ts
@@ -92,15 +93,16 @@ export class Lsm<K = string, V = string> extends WritingView<K, V> implements Di
   }
 
   /**
-   * Removes a database: the file, and `-log` and `-shm` beside it. It is opened first, without waiting:
-   * what is open in this or another process, no database, or a folder, is left as it is. An empty file is
-   * an empty database; one that is damaged is a database.
+   * Removes a database: the file, and `-log` and `-shm` beside it. What is open in this or another process,
+   * no
+   * database, or a folder, is left as it is. An empty file is an empty database; one that is damaged is a
+   * database.
    *
-   * Nothing happens if there is no such file, also to files beside it: they may be somebody else's. Who
-   * opens the database while it is being removed may lose what is written then. A connection that only reads
-   * does not count as open: it goes on with what it has. In Deno this takes the permission to write there.
+   * Nothing happens if there is no such file, also to files beside it: they may be somebody else's. In Deno
+   * no permission to write there is needed: native code asks for none.
    *
-   * @throws {LsmBusyError} If it is open.
+   * @throws {LsmBusyError} If it is open; nothing is waited for.
+   * @throws {LsmMisuseError} If it is a symbolic link.
    * @throws {LsmError} `LSM_NOTADB`, `LSM_CANTOPEN`; `LSM_IOERR` if a file cannot be removed.
    * @example
    * ```ts ignore
@@ -114,11 +116,12 @@ export class Lsm<K = string, V = string> extends WritingView<K, V> implements Di
 
   /**
    * Checks a database file that need not be open, nor be a database: whatever is wrong with what is in
-   * it goes into the report. Nothing is written to it. What is only in the log beside it, because a process was
-   * killed, is not part of it. See {@link verify} for one that is open.
+   * it goes into the report. Nothing is written to it. What is only in the log beside it, because a
+   * process was killed, is not part of it. See {@link verify} for one that is open.
    *
    * @param path The file.
-   * @throws {LsmError} If it cannot be read at all: `LSM_CANTOPEN`; `LSM_BUSY` if another process has it open.
+   * @throws {LsmError} If it cannot be read at all: `LSM_CANTOPEN`; `LSM_BUSY` if another process has it
+   * open.
    * @example
    * ```ts
    * import { Lsm } from "@lsmdb/lsm";
@@ -161,8 +164,8 @@ export class Lsm<K = string, V = string> extends WritingView<K, V> implements Di
    * close writes everything to the file, and removes the files beside it.
    *
    * @returns True if this call closed it.
-   * @throws {LsmError} If the final writes failed. It is closed all the same. Nothing committed is lost, as
-   *   the log keeps it for the next opening; with `log: false` what was in memory is.
+   * @throws {LsmError} If the final writes failed. It is closed all the same. Nothing committed is
+   *   lost, as the log keeps it for the next opening; with `log: false` what was in memory is.
    * @example
    * ```ts
    * import { Lsm } from "@lsmdb/lsm";
@@ -175,9 +178,9 @@ export class Lsm<K = string, V = string> extends WritingView<K, V> implements Di
   }
 
   /**
-   * Closes it at the end of a block that declares it with `using`. Silent if the final writes failed for
-   * want of space, memory or a device, and the log keeps what was committed: the block may be ending with
-   * that very failure. Call {@link close} to hear of it.
+   * Closes it at the end of a block that declares it with `using`. Silent if the final writes
+   * failed for want of space, memory or a device, and the log keeps what was committed: the block
+   * may be ending with that very failure. Call {@link close} to hear of it.
    */
   [Symbol.dispose](): void {
     this.#connection.dispose();
@@ -314,7 +317,10 @@ export class Lsm<K = string, V = string> extends WritingView<K, V> implements Di
    *
    * @param fn Gets the transaction. Must not be async.
    * @returns What the function returns; without one, the transaction.
-   * @throws {LsmClosedError} If the function closed the database before a commit, which undoes the transaction.
+   * @throws {LsmClosedError} If the function closed the database before a commit, which undoes the
+   *   transaction.
+   * @throws {LsmMisuseError} If a failed write or commit undid the transaction, and the function
+   *   caught that error: it is the `cause`.
    * @example
    * ```ts
    * import { Lsm } from "@lsmdb/lsm";
@@ -470,13 +476,16 @@ export class Lsm<K = string, V = string> extends WritingView<K, V> implements Di
    * deleted or replaced in it, no log), durable when the promise is fulfilled. Reading and writing go on
    * meanwhile, and do not show in the copy; the work is done in a thread of the engine's.
    *
-   * Closing the database stops it. A copy that is not completed, whatever the reason, is deleted; one that a
-   * killed process left is refused as `LSM_NOTADB`. Like a snapshot, it pins disk space as long as it lasts. The whole database is copied, also if this object sees it through other codecs.
+   * Closing the database stops it. A copy that is not completed, whatever the reason, is deleted; one that
+   * a
+   * killed process left is refused as `LSM_NOTADB`. Like a snapshot, it pins disk space as long as it
+   * lasts. The whole database is copied, also if this object sees it through other codecs.
    *
    * @param to The file to make. In Deno no permission to write there is needed: native code asks for none.
    * @throws {LsmError} `LSM_CANTOPEN` if the file is there already, or cannot be made.
    * @throws {LsmMisuseError} If it is the file of this database.
-   * @throws {LsmBusyError} If the file to be replaced is open, and stays it for longer than `busyTimeout`; nothing else waits meanwhile.
+   * @throws {LsmBusyError} If the file to be replaced is open, and stays it for longer than
+   *   `busyTimeout`; nothing else waits meanwhile.
    * @throws {LsmClosedError} If the database is closed meanwhile.
    * @example
    * ```ts

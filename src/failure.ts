@@ -24,6 +24,8 @@ export interface Doing {
   readonly path: string;
   /** The other file, if there are two. */
   readonly to?: string | undefined;
+  /** A commit with `chain`: is it done, and what failed is to begin the next transaction? */
+  readonly isCommitted?: boolean | undefined;
 }
 
 /** An error frame, decoded. */
@@ -74,7 +76,7 @@ const PHRASES: Readonly<Record<string, string>> = {
   structure: "read the structure of",
 };
 /** Operations that begin with opening a file. */
-const OPENINGS = ["open", "destroy"];
+const OPENINGS = ["open"];
 const WRITES = [
   "set",
   "setMany",
@@ -90,7 +92,8 @@ const WRITES = [
 ];
 
 /** The beginning of every message: `Cannot open "a.ldb"`. */
-export function cannot({ op, path, to }: Doing): string {
+export function cannot({ op, path, to, isCommitted }: Doing): string {
+  if (isCommitted) return `Committed to "${path}"; the next transaction could not be begun`;
   const phrase = PHRASES[op] ?? (WRITES.includes(op) ? "write to" : "read");
   return `Cannot ${phrase} "${path}"${to === undefined ? "" : ` to "${to}"`}`;
 }
@@ -112,6 +115,20 @@ export function resultError(result: number, doing: Doing): LsmError {
 /** The error for anything done with what is closed. */
 export function closedError(doing: Doing, what = "it"): LsmClosedError {
   return new LsmClosedError(`${cannot(doing)}: ${what} is closed`, doing);
+}
+
+/**
+ * The error for the use of a transaction that was undone when a write or commit failed: the
+ * `cause`.
+ */
+export function failedWriteError(start: string, details: LsmErrorDetails): LsmMisuseError {
+  return new LsmMisuseError(
+    `${start}: the transaction was rolled back when a write or commit in it failed`,
+    {
+      ...details,
+      hint: "nothing that was written in it is left; `cause` is that failure",
+    },
+  );
 }
 
 /** The error an error frame describes. */
@@ -157,18 +174,22 @@ function busyError(failure: Failure, doing: Doing): LsmBusyError {
   const { waited } = failure;
   const name = lockName(failure);
   const { what, hint } = busyReason(failure, name, doing);
-  const message = `${cannot(doing)}: ${what} (waited ${waited} ms)`;
+  const patience = doing.op === "destroy" ? "" : ` (waited ${waited} ms)`;
+  const message = `${cannot(doing)}: ${what}${patience}`;
   return new LsmBusyError(message, name, waited, { ...doing, errno: CODE.BUSY, hint });
 }
 
-/** A read-only connection looks for other processes only when it reads: then the engine names the snapshot. */
+/**
+ * A read-only connection looks for other processes only when it reads: then the engine names the
+ * snapshot.
+ */
 function lockName({ lock, text }: Failure): LockName {
   const name = LOCKS[lock] ?? "writer";
   return name === "snapshot" && text.startsWith("another process") ? "open" : name;
 }
 
 function busyReason(
-  { holder }: Failure,
+  { holder, text }: Failure,
   name: LockName,
   { op }: Doing,
 ): { what: string; hint: string } {
@@ -179,6 +200,7 @@ function busyReason(
         hint: "close it where it is open, or choose another name",
       };
     }
+    if (op === "destroy") return { what: text, hint: "close it first" };
     return {
       what: "another process has this database open; only one may at a time",
       hint: "close it there, or wait longer: raise busyTimeout",
@@ -249,7 +271,10 @@ function reason(failure: Failure, name: LsmErrorCode): string {
   return failure.system === 0 ? text : `${text} (system error ${failure.system})`;
 }
 
-/** The system's numbers for what nobody may do: EPERM, EACCES, EROFS; access denied, write-protected. */
+/**
+ * The system's numbers for what nobody may do: EPERM, EACCES, EROFS; access denied,
+ * write-protected.
+ */
 const NOT_PERMITTED = process.platform === "win32" ? [5, 19] : [1, 13, 30];
 
 /** What to do about a failure of the file system. */
@@ -263,7 +288,8 @@ function hintFor(failure: Failure, name: LsmErrorCode, doing: Doing): string | u
     if (/[\\/]file:[\\/]/.test(path)) {
       return "this URL was passed as text; pass it as an object: new URL(...)";
     }
-    return "check the path; a folder is never created, a file not with readOnly or createIfMissing: false";
+    return "check the path; a folder is never created, " +
+      "a file not with readOnly or createIfMissing: false";
   }
   if (code === CODE.IOERR_NOENT && op === "backup") {
     return "check the path; a folder is never created";
@@ -273,14 +299,14 @@ function hintFor(failure: Failure, name: LsmErrorCode, doing: Doing): string | u
     const also = op === "open" ? ", unless it is opened with readOnly" : "";
     return `the file and its folder must be writable, as "${path}-log" is made beside it${also}`;
   }
-  return name === "LSM_FULL" ? fullHint(text, op) : undefined;
+  return name === "LSM_FULL" ? fullHint(text, doing) : undefined;
 }
 
-function fullHint(text: string, op: string): string {
+function fullHint(text: string, { op, isCommitted }: Doing): string {
   if (/\bhandles\b/.test(text)) return "close snapshots, iterators, cursors and databases";
   if (op === "backup") return "free space where the copy is to be; the database is as it was";
   const space = "free space on the device, close snapshots and iterators";
-  if (op === "commit" || WRITES.includes(op)) {
+  if (!isCommitted && (op === "commit" || WRITES.includes(op))) {
     return `nothing of this transaction was done: ${space}, and try again`;
   }
   return `nothing that was committed is lost: ${space}`;

@@ -23,9 +23,9 @@ export interface Pull<T> {
  * between two of them.
  *
  * It shows the state of the database at the time it was made. Inside a transaction it is live instead: it
- * sees that transaction's writes at keys it has not reached, and ends with it. While a transaction inside that
- * one is open and has written, it throws `LsmMisuseError`, and keeps its place. What it holds is given back when it
- * is exhausted, left with `break`, disposed of, or collected.
+ * sees that transaction's writes at keys it has not reached, and ends with it. While a transaction
+ * inside that one is open and has written, it throws `LsmMisuseError`, and keeps its place. What it
+ * holds is given back when it is exhausted, left with `break`, disposed of, or collected.
  *
  * @example
  * ```ts

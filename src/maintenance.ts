@@ -9,6 +9,7 @@ import type { Connection } from "./connection.ts";
 import { LsmMisuseError } from "./errors.ts";
 import { cannot } from "./failure.ts";
 import { enterScratch, leaveScratch, Memory } from "./memory.ts";
+import { checkOptions } from "./names.ts";
 import { changedSettings, currentConfig } from "./options.ts";
 import type { ChangeableOptions, LsmConfig } from "./options.ts";
 import { describe } from "./packed.ts";
@@ -17,7 +18,11 @@ import { describe } from "./packed.ts";
 export interface WorkOptions {
   /** Merge from this many segments of one age on; 1: all into one. Default 1. */
   merge?: number | undefined;
-  /** Stop after about so many bytes written. Default 4 MiB; `Infinity`: when nothing is left to do. */
+  /**
+   * Stop after about so many bytes written. Default 4 MiB; `Infinity`: when nothing is left to do.
+   * Only then, and with `optimize`, is what lies far behind free space written anew, so that the
+   * file can become shorter.
+   */
   limit?: number | undefined;
 }
 
@@ -115,6 +120,7 @@ export function flush(connection: Connection): void {
 
 /** Merges segments; bytes written. */
 export function work(connection: Connection, options: WorkOptions): number {
+  checkOptions(options, ["merge", "limit"]);
   const { merge = 1, limit = 4 << 20 } = options;
   if (!Number.isInteger(merge) || merge < 1 || merge > 0x7fff_ffff) {
     throw new RangeError(`Option merge must be a whole number from 1 on, not ${String(merge)}`);

@@ -8,9 +8,9 @@ import { Buffer } from "node:buffer";
 import { padded, SIZE_MAX } from "../ffi/frames.ts";
 
 /**
- * A growing piece of memory, seen as bytes, as text and as 32-bit words. Whatever may make it grow (`reserve`,
- * `put`, the `write` of a codec) may replace all three: take them afterwards, not before, and not as an earlier
- * argument of the same call.
+ * A growing piece of memory, seen as bytes, as text and as 32-bit words. Whatever may make it grow
+ * (`reserve`, `put`, the `write` of a codec) may replace all three: take them afterwards, not
+ * before, and not as an earlier argument of the same call.
  */
 export class Memory {
   bytes: Uint8Array<ArrayBuffer>;
@@ -62,7 +62,10 @@ export class Memory {
   }
 }
 
-/** Scratch larger than this is not kept for the next call; up to the second size, unless it is collected. */
+/**
+ * Scratch larger than this is not kept for the next call; up to the second size, unless it is
+ * collected.
+ */
 const KEPT_SIZE = 1 << 20;
 const LARGE_SIZE = 32 << 20;
 const KEY_SIZE = 4 << 10;
@@ -79,7 +82,10 @@ export class Scratch {
   }
 }
 
-/** The large scratch given back last: for the next one that grows so far, such as that of the next `setMany`. */
+/**
+ * The large scratch given back last: for the next one that grows so far, such as that of the next
+ * `setMany`.
+ */
 let large: WeakRef<Memory> | undefined;
 
 /** Gives back large scratch, for a small one. */

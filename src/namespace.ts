@@ -5,6 +5,7 @@
  */
 import type { Codec, KeyCodec } from "./codec.ts";
 import { utf8 } from "./codecs.ts";
+import { checkOptions } from "./names.ts";
 import { BasedKey, packedKey, packedValue } from "./packed.ts";
 import type { Packed, PackedKey } from "./packed.ts";
 import { encodePrefix, prefixEnd } from "./range.ts";
@@ -84,6 +85,7 @@ export function openNamespace<K, V, K2, V2>(
   prefix: K,
   codecs: CodecOptions<K2, V2>,
 ): Namespace<K2, V2> {
+  checkCodecs(codecs);
   const base = encodePrefix(source.keys, prefix);
   const end = prefixEnd(source.keys, base);
   // Without the option keys are text: then K2 is string.
@@ -101,11 +103,16 @@ export function withCodecs<K, V, K2, V2>(
   source: Source<K, V>,
   codecs: CodecOptions<K2, V2>,
 ): Source<K2, V2> {
+  checkCodecs(codecs);
   // Without the option keys are as they were: then K2 is K.
   const keys = codecs.keys === undefined
     ? source.keys as unknown as PackedKey<K2>
     : packedKey(codecs.keys);
   return { view: source.view, keys, values: valuesOr(codecs, source) };
+}
+
+function checkCodecs(codecs: object): void {
+  checkOptions(codecs, ["keys", "values"], "codecs such as { values: json }");
 }
 
 function valuesOr<V, V2>(

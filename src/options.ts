@@ -5,7 +5,7 @@
  */
 import { CONFIG } from "../ffi/frames.ts";
 import type { Codec, KeyCodec } from "./codec.ts";
-import { checkNames } from "./names.ts";
+import { checkOptions } from "./names.ts";
 import { describe } from "./packed.ts";
 
 /**
@@ -54,7 +54,9 @@ export interface OpeningOptions {
   errorIfExists?: boolean | undefined;
   /** Refuse all writes. Default false. */
   readOnly?: boolean | undefined;
-  /** Share the file with other processes. No effect yet: one process at a time, whatever is asked. */
+  /**
+   * Share the file with other processes. No effect yet: one process at a time, whatever is asked.
+   */
   multiProcess?: boolean | undefined;
   /**
    * Flush, merge and checkpoint in a thread of the engine's instead of as part of writes. Default false.
@@ -238,7 +240,7 @@ const ALL_NAMES = ["keys", "values", "open", "library", ...NAMES];
 
 /** Checks the options of the constructor and gives the engine's settings for those present. */
 export function openingSettings(options: OpeningOptions & ChangeableOptions): Setting[] {
-  checkOptions(options);
+  checkOptions(options, ALL_NAMES);
   if (options.open !== undefined) aBoolean(options.open, "open");
   const { library } = options;
   if (library !== undefined && typeof library !== "string" && !(library instanceof URL)) {
@@ -252,7 +254,7 @@ export function changedSettings(
   options: ChangeableOptions,
   fixed: (name: string) => Error,
 ): Setting[] {
-  checkOptions(options);
+  checkOptions(options, ALL_NAMES);
   const names = NAMES.filter((name) => RULES[name].isChangeable);
   const wrong = Object.keys(options).find((name) => !names.some((known) => known === name));
   if (wrong !== undefined) throw fixed(wrong);
@@ -272,13 +274,6 @@ function settings(options: object, names: readonly (keyof LsmConfig)[]): Setting
 export function currentConfig(ask: (verb: number) => number): LsmConfig {
   const entries = NAMES.map((name) => [name, RULES[name].decode(ask(RULES[name].verb))]);
   return Object.freeze(Object.fromEntries(entries)) as LsmConfig;
-}
-
-function checkOptions(options: object): void {
-  if (typeof options !== "object" || options === null) {
-    throw new TypeError(`Options must be an object, not ${describe(options)}`);
-  }
-  checkNames(options, ALL_NAMES);
 }
 
 // --- Checks of single values

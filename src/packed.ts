@@ -134,8 +134,8 @@ const ESCAPE = 0xfe;
 /**
  * Keys of a namespace: those of another codec behind fixed bytes. See docs/decisions/0005.
  *
- * Behind a tuple, what goes on with FF belongs to other tuples. So there a key that begins with FE or FF gets
- * another FE in front, which keeps the order, and all keys below FF:
+ * Behind a tuple, what goes on with FF belongs to other tuples. So there a key that begins with FE
+ * or FF gets another FE in front, which keeps the order, and all keys below FF:
  *
  *     inner key     stored behind 02 61 00, the tuple ["a"]
  *     62            62
@@ -227,16 +227,18 @@ export function wrongType(role: Role | undefined, expected: string, value: unkno
   const cure = codec === undefined
     ? ""
     : `; for such ${role}s open with another codec: { ${role}s: ${codec} }`;
-  return noted(`Expected ${expected}${as}, got ${describe(value)}${cure}`);
+  return wrongArgument(`Expected ${expected}${as}, got ${describe(value)}${cure}`);
 }
 
-/** Puts the place of a wrong key or value in front of its error. Other errors stay as they are. */
+/** Puts the place of a wrong argument in front of its error. Errors of others stay as they are. */
 export function located(place: string, error: unknown): unknown {
   if (!(error instanceof TypeError) || !wrongTypes.has(error)) return error;
-  return noted(`${place}: ${error.message.replace("Expected", "expected")}`);
+  const { message } = error;
+  return wrongArgument(`${place}: ${message.charAt(0).toLowerCase()}${message.slice(1)}`);
 }
 
-function noted(message: string): TypeError {
+/** An error for which {@link located} can tell the place. */
+export function wrongArgument(message: string): TypeError {
   const error = new TypeError(message);
   wrongTypes.add(error);
   return error;

@@ -5,7 +5,7 @@
  */
 import { FLAG, NO_LIMIT } from "../ffi/frames.ts";
 import { enterScratch, leaveScratch } from "./memory.ts";
-import { checkNames } from "./names.ts";
+import { checkOptions } from "./names.ts";
 import { describe, located } from "./packed.ts";
 import type { PackedKey } from "./packed.ts";
 
@@ -78,10 +78,7 @@ export function resolveRange<K>(
   options: readonly string[] = RANGE_OPTIONS,
 ): Bounds {
   if (range === undefined) return within({}, keys.base, keys.end, false, Infinity);
-  if (typeof range !== "object" || range === null) {
-    throw new TypeError(`Expected a range such as { gte, lt, prefix }, got ${describe(range)}`);
-  }
-  checkNames(range, options);
+  checkOptions(range, options, "a range such as { gte, lt, prefix }");
   const { gt, gte, lt, lte, prefix, reverse = false, limit = Infinity } = range;
   if (typeof reverse !== "boolean") {
     throw new TypeError(`Option reverse must be a boolean, got ${describe(reverse)}`);
@@ -169,8 +166,9 @@ export function prefixSuccessor(prefix: Uint8Array): Uint8Array | undefined {
 }
 
 /**
- * The least key above all that are inside a prefix of these bytes; undefined if there is none. Where FF is
- * reserved that is the prefix and FF: the tuple ["a\0b"], 02 61 00 FF 62 00, is not inside ["a"], 02 61 00.
+ * The least key above all that are inside a prefix of these bytes; undefined if there is none.
+ * Where FF is reserved that is the prefix and FF: the tuple ["a\0b"], 02 61 00 FF 62 00, is not
+ * inside ["a"], 02 61 00.
  */
 export function prefixEnd<K>(
   keys: PackedKey<K>,
@@ -213,7 +211,9 @@ export function encodeKey<K>(keys: PackedKey<K>, key: K): Uint8Array {
   }
 }
 
-/** The bytes with which every key inside `prefix` starts; see {@link prefixEnd} for where they end. */
+/**
+ * The bytes with which every key inside `prefix` starts; see {@link prefixEnd} for where they end.
+ */
 export function encodePrefix<K>(keys: PackedKey<K>, prefix: K): Uint8Array {
   const scratch = enterScratch();
   try {

@@ -11,6 +11,7 @@ import { LsmNotFoundError } from "./errors.ts";
 import { LsmIterator } from "./iterator.ts";
 import { enterScratch, leaveScratch, Memory } from "./memory.ts";
 import type { Scratch } from "./memory.ts";
+import { checkOptions } from "./names.ts";
 import { describe } from "./packed.ts";
 import {
   BOUND_OPTIONS,
@@ -86,7 +87,10 @@ export abstract class ReadingView<K, V> implements Reader<K, V> {
     return this.#valueOr(key, undefined);
   }
 
-  /** The value of a key, or `absent`. Only this tells a codec's `undefined` from no value in one look. */
+  /**
+   * The value of a key, or `absent`. Only this tells a codec's `undefined` from no value in one
+   * look.
+   */
   #valueOr<A>(key: K, absent: A): V | A {
     const source = this.#source;
     const { view } = source;
@@ -464,10 +468,7 @@ export abstract class ReadingView<K, V> implements Reader<K, V> {
     end?: K | undefined,
     options: SliceOptions = {},
   ): LsmIterator<[K, V]> {
-    const { reverse = false } = options;
-    if (typeof reverse !== "boolean") {
-      throw new TypeError(`Option reverse must be a boolean, not ${describe(reverse)}`);
-    }
+    const reverse = reverseOption(options);
     return this.#iterate(resolveSlice(start, end, reverse, this.#source.keys), "entries");
   }
 
@@ -540,11 +541,7 @@ export abstract class ReadingView<K, V> implements Reader<K, V> {
    * ```
    */
   cursor(options: CursorOptions = {}): Cursor<K, V> {
-    const { reverse = false } = options;
-    if (typeof reverse !== "boolean") {
-      throw new TypeError(`Option reverse must be a boolean, not ${describe(reverse)}`);
-    }
-    return new Cursor(this.#source, reverse);
+    return new Cursor(this.#source, reverseOption(options));
   }
 
   /** Iterates over all entries: the same as `entries()`. */
@@ -556,6 +553,14 @@ export abstract class ReadingView<K, V> implements Reader<K, V> {
   [Symbol.asyncIterator](): AsyncIterableIterator<[K, V], undefined, unknown> {
     return this.entries()[Symbol.asyncIterator]();
   }
+}
+
+/** The option `reverse`, checked. */
+function reverseOption(options: SliceOptions | CursorOptions): boolean {
+  checkOptions(options, ["reverse"], "options such as { reverse: true }");
+  const { reverse = false } = options;
+  if (typeof reverse === "boolean") return reverse;
+  throw new TypeError(`Option reverse must be a boolean, not ${describe(reverse)}`);
 }
 
 function readAnswers<T>(

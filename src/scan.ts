@@ -5,8 +5,8 @@
  * one call, and holds nothing of the engine's. Later blocks are larger.
  *
  * A scan outside a transaction reads a frozen state. Inside one it is live, and so a block read before a
- * write shows too old a state after it: the scan then starts anew behind the last key it gave, with a small
- * block, as the next write may be near.
+ * write shows too old a state after it: the scan then starts anew behind the last key it gave, with
+ * a small block, as the next write may be near.
  *
  * @module
  */
@@ -22,7 +22,7 @@ import type { Handle } from "../ffi/native.ts";
 import type { Level } from "./connection.ts";
 import { LsmClosedError } from "./errors.ts";
 import { cannot, closedError } from "./failure.ts";
-import { endWhenForgotten, remembered } from "./finalizers.ts";
+import { endChild, endWhenForgotten, remembered } from "./finalizers.ts";
 import type { Pull } from "./iterator.ts";
 import { BLOCK_SIZES, enterScratch, giveBlock, leaveScratch, takeBlock } from "./memory.ts";
 import type { Memory } from "./memory.ts";
@@ -221,8 +221,7 @@ export class Scan<K, V, T> implements Pull<T> {
     this.#last = -1;
     if (this.#hasEnded || this.#isRegistered) return;
     this.#isRegistered = true;
-    this.#source.view.children?.add(this.#handle);
-    endWhenForgotten(this, this.#handle);
+    endWhenForgotten(this, this.#handle, this.#source.view.children);
   }
 
   /** The block to read into: of the next larger size each time. */
@@ -243,13 +242,13 @@ export class Scan<K, V, T> implements Pull<T> {
     if (this.#handle === 0) return;
     const handle = this.#handle;
     this.#handle = 0;
+    const { connection, children } = this.#source.view;
+    const siblings = this.#isRegistered ? children : undefined;
     if (this.#isRegistered) {
       this.#isRegistered = false;
       remembered(this);
     }
-    const { view } = this.#source;
-    view.children?.delete(handle);
-    view.connection.native.end(handle);
+    endChild(connection.native, { handle, siblings });
   }
 
   #requireOpen(): void {

@@ -4,6 +4,7 @@
  * @module
  */
 import { SEEK } from "../ffi/frames.ts";
+import { checkOptions } from "./names.ts";
 import { describe } from "./packed.ts";
 import type { GetOptions, SeekMode } from "./types.ts";
 
@@ -18,14 +19,13 @@ const NUMBERS: Readonly<Record<SeekMode, number>> = {
 /** The engine's number for a mode. Throws `RangeError` for what is none. */
 export function seekNumber(mode: SeekMode): number {
   if (Object.hasOwn(NUMBERS, mode)) return NUMBERS[mode];
-  throw new RangeError(`A search is "eq", "le", "ge", "lt" or "gt", not ${JSON.stringify(mode)}`);
+  const given = typeof mode === "string" ? JSON.stringify(mode) : describe(mode);
+  throw new RangeError(`A search is "eq", "le", "ge", "lt" or "gt", not ${given}`);
 }
 
 /** The option `seek`, checked. */
 export function seekOption(options: GetOptions): SeekMode {
-  if (typeof options !== "object" || options === null) {
-    throw new TypeError(`Expected options such as { seek: "le" }, got ${describe(options)}`);
-  }
+  checkOptions(options, ["seek"], 'options such as { seek: "le" }');
   const { seek = "eq" } = options;
   seekNumber(seek);
   return seek;

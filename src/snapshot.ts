@@ -12,8 +12,9 @@ import { ReadingView } from "./reader.ts";
 
 /**
  * The state of a database at one moment, made by `db.snapshot()`. Later commits do not show in it, not
- * even one's own. It pins disk space: close it, or declare it with `using`. The engine tells six states apart that
- * are being read; further ones are possible, but pin as much as an older one does.
+ * even one's own. It pins disk space: close it, or declare it with `using`. The engine tells six
+ * states apart that are being read; further ones are possible, but pin as much as an older one
+ * does.
  *
  * @example
  * ```ts
@@ -51,8 +52,8 @@ export class Snapshot<K, V> extends ReadingView<K, V> implements Disposable {
   }
 }
 
-/** A frozen state of a connection. */
-class SnapshotView implements View {
+/** A frozen state of a connection. Exported for tests. */
+export class SnapshotView implements View {
   readonly connection: Connection;
   readonly isFrozen = true;
   readonly children: Set<Handle> = new Set();
@@ -82,9 +83,11 @@ class SnapshotView implements View {
     const wasOpen = this.handle !== 0;
     if (this.#handle === 0) return false;
     const { native } = this.connection;
-    for (const child of this.children) native.end(child);
+    if (wasOpen) { // else they ended with the database
+      for (const child of this.children) native.end(child);
+      native.end(this.#handle);
+    }
     this.children.clear();
-    native.end(this.#handle);
     this.#handle = 0;
     remembered(this);
     return wasOpen;

@@ -54,7 +54,7 @@ export function readValue<V>(
     throw new LsmDecodeError(
       `Cannot read "${path}": the value${of} is not ${values.name}: ${causeText(cause)}`,
       key,
-      { op, path, cause, hint: "open with values: bytes to inspect it" },
+      { op, path, cause, hint: inspection(values.name, end - start) },
     );
   }
 }
@@ -87,6 +87,13 @@ export function quoteKey(key: unknown): string {
     ? `[${key.map(quoteKey).join(", ")}]`
     : String(key);
   return text.length > 80 ? `${text.slice(0, 79)}…` : text;
+}
+
+/** How to look at a value that the codec does not take. Counters of `incr` have 8 bytes. */
+function inspection(codec: string, size: number): string {
+  const how = "open with values: bytes to inspect it";
+  if (size !== 8 || codec === "i64") return how;
+  return `if it is a counter, read it with values: i64, or db.as({ values: i64 }); else ${how}`;
 }
 
 function causeText(cause: unknown): string {

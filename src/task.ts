@@ -12,7 +12,7 @@ import type { Connection } from "./connection.ts";
 import { closedError } from "./failure.ts";
 import type { Doing } from "./failure.ts";
 import { Memory } from "./memory.ts";
-import { checkNames } from "./names.ts";
+import { checkOptions } from "./names.ts";
 import { describe } from "./packed.ts";
 
 /** How far long work has come. */
@@ -44,10 +44,7 @@ export function checkProgressOptions(
   options: ProgressOptions,
   names: readonly string[] = [],
 ): void {
-  if (typeof options !== "object" || options === null) {
-    throw new TypeError(`Options must be an object, not ${describe(options)}`);
-  }
-  checkNames(options, ["signal", "onProgress", ...names]);
+  checkOptions(options, ["signal", "onProgress", ...names]);
   const { signal, onProgress } = options;
   if (signal !== undefined && !(signal instanceof AbortSignal)) {
     throw new TypeError(`Option signal must be an AbortSignal, not ${describe(signal)}`);

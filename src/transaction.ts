@@ -6,6 +6,7 @@
 import { finishWith } from "./atomic.ts";
 import { TransactionView } from "./connection.ts";
 import type { TransactionState } from "./connection.ts";
+import { checkOptions } from "./names.ts";
 import { describe } from "./packed.ts";
 import type { Source } from "./source.ts";
 import { sourceOf, WritingView } from "./writer.ts";
@@ -132,7 +133,9 @@ export function openTransaction<K, V, T>(
 }
 
 /** The option `chain`, checked. */
-export function chainOption({ chain = false }: ChainOptions): boolean {
+export function chainOption(options: ChainOptions): boolean {
+  checkOptions(options, ["chain"], "options such as { chain: true }");
+  const { chain = false } = options;
   if (typeof chain === "boolean") return chain;
   throw new TypeError(`Option chain must be a boolean, not ${describe(chain)}`);
 }

@@ -14,9 +14,9 @@
  *     21 8 bytes               number: IEEE 754, sign bit inverted; if negative, all bits inverted
  *     26, 27                   false, true
  *
- * So ["a", 1n] is 02 61 00 15 01, and every key that begins with "a" begins with 02 61 00. The reverse is not
- * true: ["a\0b"] is 02 61 00 FF 62 00. As no part begins with FF, the keys that begin with "a" are those from
- * 02 61 00 up to, and without, 02 61 00 FF.
+ * So ["a", 1n] is 02 61 00 15 01, and every key that begins with "a" begins with 02 61 00. The
+ * reverse is not true: ["a\0b"] is 02 61 00 FF 62 00. As no part begins with FF, the keys that
+ * begin with "a" are those from 02 61 00 up to, and without, 02 61 00 FF.
  *
  * @module
  */

@@ -124,7 +124,10 @@ export interface Writer<K, V> {
   setMany(entries: Entries<K, V>): this;
   /** Removes a key; true if it was there. */
   delete(key: K): boolean;
-  /** Removes all keys of a range, or none. Needs a bound, a limit or a prefix that is not empty. */
+  /**
+   * Removes all keys of a range, or none. Needs an upper bound, a finite limit, or a prefix or
+   * lower bound that is not empty.
+   */
   deleteRange(range: KeyRange<K>): void;
   /** Removes everything. */
   clear(): void;

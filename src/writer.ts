@@ -6,7 +6,7 @@
  */
 import { FLAG, RESULT } from "../ffi/frames.ts";
 import { finishWith } from "./atomic.ts";
-import { Batch, packEntries, packOps, requireBound } from "./batch.ts";
+import { Batch, boundsToDelete, packEntries, packOps } from "./batch.ts";
 import { bytes } from "./codecs.ts";
 import { TransactionView } from "./connection.ts";
 import { LsmIterator } from "./iterator.ts";
@@ -167,8 +167,10 @@ export abstract class WritingView<K, V> extends ReadingView<K, V> implements Wri
   /**
    * Removes all keys of a range: all of them, or none.
    *
-   * @param range Needs a bound, a limit or a prefix that is not empty, so that an undefined or empty variable
-   *   cannot empty the database; see {@link clear}. With a limit the keys are looked up first.
+   * @param range Needs `lt` or `lte`, a `gt`, `gte` or `prefix` that is not empty, or a finite
+   *   `limit`, and takes no empty `prefix` beside them: a variable that is undefined or empty, as
+   *   the only one, cannot empty the database; see {@link clear}. With a limit the keys are looked
+   *   up first.
    * @example
    * ```ts
    * import { Lsm } from "@lsmdb/lsm";
@@ -179,8 +181,7 @@ export abstract class WritingView<K, V> extends ReadingView<K, V> implements Wri
    * ```
    */
   deleteRange(range: KeyRange<K>): void {
-    requireBound(range, this.#source.keys);
-    const bounds = resolveRange(range, this.#source.keys);
+    const bounds = boundsToDelete(range, this.#source.keys);
     if (bounds.limit === Infinity) this.#deleteBounds("deleteRange", bounds);
     else this.#deleteSome(bounds);
   }
@@ -225,9 +226,9 @@ export abstract class WritingView<K, V> extends ReadingView<K, V> implements Wri
   }
 
   /**
-   * Adds to a counter: a signed 64-bit integer, 8 bytes, big-endian. A missing one starts at 0. Reading and
-   * writing are one transaction. To read it, open with `{ values: i64 }`, or use a view: `db.as({ values: i64 })`;
-   * as a text it makes no sense.
+   * Adds to a counter: a signed 64-bit integer, 8 bytes, big-endian. A missing one starts at 0.
+   * Reading and writing are one transaction. To read it, open with `{ values: i64 }`, or use a
+   * view: `db.as({ values: i64 })`; as a text it makes no sense.
    *
    * @param by What to add; default 1. A `number` gives a `number`, a `bigint` gives a `bigint`.
    * @throws {LsmError} `LSM_NOTCOUNTER` if the value is not 8 bytes long.
@@ -340,7 +341,10 @@ export abstract class WritingView<K, V> extends ReadingView<K, V> implements Wri
     }
   }
 
-  /** Stores the bytes that `write` has written to `value` or writes then, unless there is such a key. */
+  /**
+   * Stores the bytes that `write` has written to `value` or writes then, unless there is such a
+   * key.
+   */
   #insert(op: string, key: K, value: Memory, write: () => number): boolean {
     const scratch = enterScratch();
     try {

@@ -259,28 +259,32 @@ static int32_t check_path(struct handle *handle, const char *path) {
     return LSM_OK;
 }
 
+/* A path with a zero behind it. */
+static int32_t copy_path(struct handle *handle, const uint8_t *path, uint32_t path_size, char **out) {
+    char *text;
+
+    if (path == NULL || path_size == 0 || path_size > 65536 || memchr(path, 0, path_size) != NULL) {
+        return LSM_BULK_MISUSE;
+    }
+    text = memory_allocate(lsm_default_env(), path_size + 1);
+    if (text == NULL) return bulk_fail(handle, NULL, LSM_NOMEM);
+    memcpy(text, path, path_size);
+    text[path_size] = 0;
+    *out = text;
+    return LSM_OK;
+}
+
 int32_t lsm_bulk_open(uint32_t id, const uint8_t *path, uint32_t path_size) {
     struct handle *handle;
     int32_t result = handle_enter(id, HANDLE_DATABASE, &handle);
     struct bulk_wait wait = {0};
-    lsm_env *env = lsm_default_env();
     char *text = NULL;
     int rc;
 
     if (result != LSM_OK) return result;
     bulk_begin_call(handle);
-    if (path == NULL || path_size == 0 || path_size > 65536 || memchr(path, 0, path_size) != NULL) {
-        result = LSM_BULK_MISUSE;
-        goto done;
-    }
-    text = memory_allocate(env, path_size + 1);
-    if (text == NULL) {
-        result = bulk_fail(handle, NULL, LSM_NOMEM);
-        goto done;
-    }
-    memcpy(text, path, path_size);
-    text[path_size] = 0;
-    result = check_path(handle, text);
+    result = copy_path(handle, path, path_size, &text);
+    if (result == LSM_OK) result = check_path(handle, text);
     if (result != LSM_OK) goto done;
     do {
         rc = db_open(handle->main.db, text);
@@ -288,7 +292,31 @@ int32_t lsm_bulk_open(uint32_t id, const uint8_t *path, uint32_t path_size) {
              bulk_wait_again(handle, handle->main.db, &wait, 0, LSM_BULK_LOCK_OPEN));
     if (rc != LSM_OK) result = bulk_fail(handle, handle->main.db, rc);
 done:
-    memory_free(env, text);
+    memory_free(lsm_default_env(), text);
+    handle_leave(handle);
+    return result;
+}
+
+int32_t lsm_bulk_destroy(uint32_t id, const uint8_t *path, uint32_t path_size) {
+    struct bulk_wait wait = {.in_vain = true};
+    struct handle *handle;
+    int32_t result = handle_enter(id, HANDLE_DATABASE, &handle);
+    bool found = false;
+    char *text = NULL;
+    int rc;
+
+    if (result != LSM_OK) return result;
+    bulk_begin_call(handle);
+    handle->create = true; /* what is not there is no error */
+    handle->must_be_new = false;
+    result = copy_path(handle, path, path_size, &text);
+    if (result == LSM_OK) result = check_path(handle, text);
+    if (result != LSM_OK) goto done;
+    rc = db_destroy(handle->main.db, text, &found);
+    if (rc == LSM_BUSY) (void)bulk_wait_again(handle, handle->main.db, &wait, 0, LSM_BULK_LOCK_OPEN);
+    result = rc == LSM_OK ? found : bulk_fail(handle, handle->main.db, rc);
+done:
+    memory_free(lsm_default_env(), text);
     handle_leave(handle);
     return result;
 }

@@ -75,6 +75,7 @@ struct handle {
     struct handle_owner *owner; /* of a database handle: closed when that thread ends */
     struct handle *parent;    /* the database handle of a child */
     struct handle *next_child;
+    struct handle **child_link; /* what points to it: there may be thousands, ended in any order */
     struct handle *children;  /* of a database handle */
     struct handle *next_owned;
     struct bulk_error error;

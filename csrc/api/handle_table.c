@@ -2,8 +2,8 @@
 ** handle_table.c — u32 handles: slot in the low half, generation in the high half.
 **
 ** INVARIANTS  (I1) a slot is reused first in, first out, with the next generation. One that has had all of them is
-**             worn, and rests until all are, or are in use. So an old id names a new object after a thousand
-**             million others at the earliest.
+**             worn, and rests until all are, or are in use. So an old id names a new object after 65,534 reuses
+**             of its slot at the earliest, with few handles open after a thousand million others.
 **             (I2) one thread at a time is between enter and leave.
 ** LOCKING     static mutex 1. Thread ends close what their thread owns (see close_owned).
 */
@@ -165,6 +165,8 @@ struct handle *handle_new(enum handle_kind kind, struct handle *parent) {
     }
     if (parent) {
         handle->next_child = parent->children;
+        handle->child_link = &parent->children;
+        if (parent->children) parent->children->child_link = &handle->next_child;
         parent->children = handle;
     }
     os_static_leave(TABLE_MUTEX);
@@ -245,17 +247,11 @@ struct handle *handle_enter_child(struct handle *database, uint32_t above_level,
 }
 
 void handle_remove(struct handle *handle) {
-    struct handle **link;
-
     os_static_enter(TABLE_MUTEX);
     give_slot(handle->id & 0xffffu);
     if (handle->parent) {
-        for (link = &handle->parent->children; *link; link = &(*link)->next_child) {
-            if (*link == handle) {
-                *link = handle->next_child;
-                break;
-            }
-        }
+        *handle->child_link = handle->next_child;
+        if (handle->next_child) handle->next_child->child_link = handle->child_link;
     } else {
         unlink_owned(handle);
     }

@@ -415,6 +415,7 @@ int db_flush(lsm_db *db) {
         write_txn_unlock(db);
     }
     background_let_go(db);
+    if (rc == LSM_OK) error_clear(&db->work_error); /* what failed then is done now */
     return db_report(db, rc);
 }
 
@@ -451,6 +452,7 @@ int db_work_call(lsm_db *db, int merge, int kb, int *written_kb) {
     written = (pages_done * db->page_size + 1023) / 1024;
     if (worked && written == 0) written = 1;
     *written_kb = written > INT32_MAX ? INT32_MAX : (int)written;
+    error_clear(&db->work_error);
 done:
     background_let_go(db);
     return db_report(db, rc);

@@ -113,6 +113,10 @@ void db_backup_free(struct db_backup *backup);
 /* Holds the details of a step's failure. */
 const lsm_db *db_backup_reader(const struct db_backup *backup);
 
+/* Remove the database with its log (destroy.c). `db` is not open. *found = false: there is none. LSM_BUSY: somebody has it
+** open. LSM_CORRUPT, with db_open_found_foreign_file: not a database. */
+LSM_MUST_USE int db_destroy(lsm_db *db, const char *path, bool *found);
+
 /* For the bulk interface. */
 const struct error_context *db_error(const lsm_db *db);
 bool db_open_found_foreign_file(const lsm_db *db);

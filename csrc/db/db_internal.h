@@ -197,6 +197,8 @@ void database_disconnect_writer(lsm_db *db);
 /* A read-only connection starts or ends a read transaction: on the region, or recovered privately. */
 LSM_MUST_USE int database_reader_enter(lsm_db *db);
 void database_reader_leave(lsm_db *db);
+/* Has another connection of the process the file open? */
+bool database_is_shared(struct database *database);
 /* The descriptor, for a look at the file by a connection of any kind. */
 struct os_file database_file(struct database *database);
 /* Does somebody read the file without the region? Then nothing may be reused. */

@@ -198,6 +198,15 @@ void database_release(lsm_db *db) {
     os_static_leave(REGISTRY_MUTEX);
 }
 
+bool database_is_shared(struct database *database) {
+    bool shared;
+
+    os_static_enter(REGISTRY_MUTEX);
+    shared = database->references > 1;
+    os_static_leave(REGISTRY_MUTEX);
+    return shared;
+}
+
 /* --------------------------------------------------------------------------------- the owner -- */
 
 static bool lock_busy(int rc) {
@@ -251,6 +260,27 @@ static int open_log_for_recovery(struct database *database, struct os_file *log_
     return rc;
 }
 
+static bool is_file_of(const struct database *database, const uint8_t *id, size_t id_size) {
+    return id_size == database->file_id_size && memcmp(id, database->file_id, id_size) == 0;
+}
+
+/* Does its path lead to another file, or to none, since the database was opened? False if there is no telling. */
+static bool path_was_changed(const struct database *database) {
+    uint8_t id[FILE_ID_MAX] = {0};
+    size_t id_size;
+    int kind;
+
+    os_path_id(database->env, database->path, id, sizeof id, &id_size);
+    if (id_size > 0 && database->file_id_size > 0) return !is_file_of(database, id, id_size);
+    return os_path_kind(database->env, database->path, &kind) == LSM_OK && kind == OS_PATH_NONE;
+}
+
+/* A connection that still reads keeps the descriptor of a file that is gone: what is written there is lost. */
+static int check_path(lsm_db *db, const struct database *database) {
+    if (!path_was_changed(database)) return LSM_OK;
+    return error_note(&db->error, LSM_IOERR, "another connection has it open, and the path leads elsewhere now");
+}
+
 /* Become the owner of a database that nobody has open. `connect` held. */
 static int owner_start(lsm_db *db, struct database *database) {
     bool wait = db->config.multiple_processes != 0;
@@ -261,7 +291,8 @@ static int owner_start(lsm_db *db, struct database *database) {
 
     rc = lock_connect(database, wait);
     if (rc != LSM_OK) return rc;
-    rc = os_lock(&database->file, LOCK_DMS2, LSM_LOCK_EXCL);
+    rc = check_path(db, database);
+    if (rc == LSM_OK) rc = os_lock(&database->file, LOCK_DMS2, LSM_LOCK_EXCL);
     if (rc != LSM_OK) goto done;
     have_dms2 = true;
     /* A read-only client that joined a region which its writers have left: it still reads the file. */
@@ -313,21 +344,6 @@ static void owner_stop(struct database *database) {
     unlock(database, LOCK_DMS2);
 }
 
-static bool is_file_of(const struct database *database, const uint8_t *id, size_t id_size) {
-    return id_size == database->file_id_size && memcmp(id, database->file_id, id_size) == 0;
-}
-
-/* Does its path lead to another file, or to none, since the database was opened? False if there is no telling. */
-static bool path_was_changed(const struct database *database) {
-    uint8_t id[FILE_ID_MAX] = {0};
-    size_t id_size;
-    int kind;
-
-    os_path_id(database->env, database->path, id, sizeof id, &id_size);
-    if (id_size > 0) return !is_file_of(database, id, id_size);
-    return os_path_kind(database->env, database->path, &kind) == LSM_OK && kind == OS_PATH_NONE;
-}
-
 /* The database was opened read-only so far. Readers that recovered privately go on with the descriptor they have. */
 static int make_writable(lsm_db *db, struct database *database) {
     struct parked_file *node = memory_allocate_zero(database->env, sizeof *node);
@@ -360,6 +376,7 @@ int database_connect_writer(lsm_db *db) {
     os_mutex_enter(database->env, database->connect);
     if (!database->file_writable) rc = make_writable(db, database);
     if (rc == LSM_OK && database->shm == NULL) rc = owner_start(db, database);
+    else if (rc == LSM_OK) rc = check_path(db, database);
     if (rc == LSM_OK) {
         database->writers++;
         db->shm = database->shm;

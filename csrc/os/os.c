@@ -409,6 +409,12 @@ int os_path_kind(lsm_env *env, const char *path, int *kind) {
     return rc;
 }
 
+bool os_path_is_link(lsm_env *env, const char *path) {
+    const struct os_extra *extra = os_extra_of(env);
+
+    return extra && extra->path_is_link && extra->path_is_link(path);
+}
+
 /* ---------------------------------------------------------------- helpers of the two systems -- */
 
 uint32_t os_pretended_granularity = 0;

@@ -68,6 +68,7 @@ struct os_extra {
     /* The same for environments that keep paths of their own; used instead of path_kind unless
     ** NULL. */
     int (*path_kind_in)(lsm_env *env, const char *path, int *kind);
+    bool (*path_is_link)(const char *path);
     /* See os_path_id. */
     int (*path_id)(const char *path, uint64_t id[2]);
 };
@@ -102,6 +103,8 @@ LSM_MUST_USE bool os_random(lsm_env *env, void *out, size_t size); /* foreign: f
 LSM_MUST_USE int os_path_kind(lsm_env *env, const char *path, int *kind); /* foreign: LSM_ERROR */
 /* What os_file_id would answer for the file at `path`, which is not opened; *size = 0: none there, or no telling. */
 void os_path_id(lsm_env *env, const char *path, uint8_t *id, size_t capacity, size_t *size);
+/* A symbolic link, whatever it leads to. */
+bool os_path_is_link(lsm_env *env, const char *path); /* foreign: false */
 int os_last_error(void);
 /* Text of a system error number, UTF-8, NUL-terminated. */
 void os_error_text(int system_error, char *out, size_t capacity);

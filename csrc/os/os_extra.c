@@ -127,6 +127,16 @@ done:
     return rc;
 }
 
+static bool default_path_is_link(const char *path) {
+    lsm_env *env = lsm_default_env();
+    DWORD attributes = INVALID_FILE_ATTRIBUTES;
+    WCHAR *wide = NULL;
+
+    if (os_win32_path(env, path, &wide) == LSM_OK) attributes = GetFileAttributesW(wide);
+    memory_free(env, wide);
+    return attributes != INVALID_FILE_ATTRIBUTES && (attributes & FILE_ATTRIBUTE_REPARSE_POINT) != 0;
+}
+
 #else
 
 #include <errno.h>
@@ -238,6 +248,12 @@ static int default_path_kind(const char *path, int *kind) {
     return LSM_OK;
 }
 
+static bool default_path_is_link(const char *path) {
+    struct stat status;
+
+    return lstat(path, &status) == 0 && S_ISLNK(status.st_mode);
+}
+
 #endif
 
 const struct os_extra os_default_extra = {
@@ -251,5 +267,6 @@ const struct os_extra os_default_extra = {
     .sync_directory = default_sync_directory,
     .random = default_random,
     .path_kind = default_path_kind,
+    .path_is_link = default_path_is_link,
     .path_id = os_default_path_id,
 };

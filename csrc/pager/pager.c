@@ -60,7 +60,6 @@ void pager_close(struct pager *pager) {
     page_map_release(pager);
     page_cache_release(&pager->cache);
     os_mutex_free(pager->env, pager->hook_mutex);
-    memory_free(pager->env, pager->zero_page);
     memory_free(pager->env, pager);
 }
 
@@ -124,37 +123,24 @@ static void derive_geometry(struct pager *pager) {
 }
 
 int pager_set_geometry(struct pager *pager, uint32_t page_size, uint32_t block_size) {
-    uint8_t *zero_page = NULL;
     uint32_t pages_min = pages_per_block_min(pager->compressed);
-    int rc = LSM_OK;
+    int rc;
 
-    if (pager->page_size == page_size && pager->block_size == block_size) goto done;
+    if (pager->page_size == page_size && pager->block_size == block_size) return LSM_OK;
     if (!size_is_legal(page_size, PAGE_SIZE_MIN, PAGE_SIZE_MAX) ||
         !size_is_legal(block_size, BLOCK_SIZE_MIN, BLOCK_SIZE_MAX) ||
         block_size / page_size < pages_min) {
-        rc = error_corrupt(NULL, 0, "page size and block size do not fit");
-        goto done;
-    }
-    zero_page = memory_allocate_zero(pager->env, page_size);
-    if (zero_page == NULL) {
-        rc = LSM_NOMEM;
-        goto done;
+        return error_corrupt(NULL, 0, "page size and block size do not fit");
     }
     rc = page_cache_set_page_size(&pager->cache, page_size);
-    if (rc != LSM_OK) goto done;
-
-    memory_free(pager->env, pager->zero_page);
-    pager->zero_page = zero_page;
-    zero_page = NULL;
+    if (rc != LSM_OK) return rc;
     pager->page_size = page_size;
     pager->block_size = block_size;
     pager->page_shift = log2_of(page_size);
     pager->block_shift = log2_of(block_size);
     derive_geometry(pager);
     if (pager->compress.xBound) pager->payload_max = payload_bound(pager, page_size, block_size);
-done:
-    memory_free(pager->env, zero_page);
-    return rc;
+    return LSM_OK;
 }
 
 int pager_set_compression(struct pager *pager, bool compressed, const lsm_compress *hooks) {
@@ -281,7 +267,7 @@ done:
 }
 
 /* The page is not mapped, or not yet. */
-static int get_unmapped(struct pager *pager, uint64_t page_no, struct page *out) {
+static int get_unmapped(struct pager *pager, uint64_t page_no, struct error_context *error, struct page *out) {
     uint64_t offset = (page_no - 1) << pager->page_shift;
     uint64_t end = offset + pager->page_size;
     const uint8_t *mapped = NULL;
@@ -294,10 +280,7 @@ static int get_unmapped(struct pager *pager, uint64_t page_no, struct page *out)
         raise_file_size(pager, file_size);
     }
     file_size = atomic_load(&pager->file_size);
-    if (offset >= file_size) {
-        page_fill(pager, pager->zero_page, page_no, NULL, out);
-        return LSM_OK;
-    }
+    if (offset >= file_size) return error_corrupt(error, page_no, "a page lies behind the end of the file");
     if (end <= file_size) mapped = page_map_extend(pager, offset, pager->page_size);
     if (mapped) {
         page_fill(pager, mapped, page_no, NULL, out);
@@ -317,7 +300,7 @@ int pager_get(struct pager *pager, const struct redirects *redirects, uint64_t p
     }
     if (pager->compressed) return compressed_get(pager, redirects, page_no, error, out);
     mapped = page_map_find(&pager->map, (page_no - 1) << pager->page_shift, pager->page_size);
-    if (LSM_UNLIKELY(mapped == NULL)) return get_unmapped(pager, page_no, out);
+    if (LSM_UNLIKELY(mapped == NULL)) return get_unmapped(pager, page_no, error, out);
     page_fill(pager, mapped, page_no, NULL, out);
     return LSM_OK;
 }

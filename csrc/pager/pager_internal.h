@@ -148,7 +148,6 @@ struct pager {
     uint32_t block_shift;         /* log2 of block_size */
     uint32_t span_shift;          /* log2 of page numbers per block */
     uint64_t first_page;          /* of block 1 */
-    uint8_t *zero_page;           /* page_size zeros: pages past the end of the file */
     uint64_t mmap_bytes;          /* to be mapped, if pages are not compressed */
     lsm_compress compress;        /* guarded by hook_mutex; all zero = not known */
     uint32_t payload_max;         /* compressed: largest image accepted; 0 = hooks never known */

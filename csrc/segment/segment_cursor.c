@@ -67,7 +67,7 @@ static int gather_key(struct segment_cursor *cursor) {
 ** which is no harm: nothing is read there.
 */
 #define LINE_SIZE 64
-/** What lies on two pages will be copied. More than this is not asked for: it would push out what is needed first. */
+/* What lies on two pages will be copied. More than this is not asked for: it would push out what is needed first. */
 #define SPANNING_MAX 8192
 
 static inline void fetch(const uint8_t *base, ptrdiff_t offset) {

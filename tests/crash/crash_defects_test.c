@@ -4,7 +4,7 @@
 **
 ** The numbers are those of the list of defects that the engine must not have.
 */
-#include "db/db.h"
+#include "db/db_internal.h"
 #include "support/api_model.h"
 #include "support/crash_disk.h"
 
@@ -740,6 +740,29 @@ TEST(where_errors_of_work_wait_a_commit_that_fails_is_undone_and_the_next_transa
     }
     CHECK(told > 0);
     CHECK(undone > 0);
+}
+
+TEST(an_error_of_work_is_forgotten_when_the_work_was_done_after_all) {
+    int kept = 0;
+
+    for (uint64_t nth = 1; nth <= 8; nth++) {
+        lsm_db *db;
+
+        disk = crash_disk_new();
+        db = open_on(disk, LSM_SAFETY_FULL);
+        set(db, 0, LSM_CONFIG_AUTOFLUSH);
+        db_let_work_errors_wait(db);
+        crash_disk_fail_at(disk, CRASH_CALL_WRITE, nth, LSM_IOERR, false);
+        if (lsm_begin(db, 1) != LSM_OK || put_sized(db, "a", 20000) != LSM_OK) CHECK_OK(lsm_rollback(db, 0));
+        (void)lsm_commit(db, 0);
+        crash_disk_fail_at(disk, CRASH_CALL_WRITE, 0, 0, false);
+        if (db->work_error.code != LSM_OK) kept++;
+        if (nth % 2) CHECK_OK(lsm_flush(db));
+        else CHECK_OK(lsm_work(db, 2, -1, NULL));
+        CHECK_OK(put(db, "b", "1"));
+        done_with(disk, db);
+    }
+    CHECK(kept > 0);
 }
 
 static void count_message(void *context, int rc, const char *text) {

@@ -165,7 +165,12 @@ test("a file that is open is not replaced", async () => {
   assert.ok(performance.now() - start >= 250, "it may be closed in time");
   assert.ok(turns >= 2, "waiting does not block this thread");
   assert.equal(error.lock, "open");
+  assert.ok(error.waited >= 250 && error.waited < 5000, `waited ${error.waited} ms`);
+  assert.ok(error.message.includes(`(waited ${error.waited} ms)`), error.message);
   assert.equal(other.get("b"), "B");
+  db.configure({ busyTimeout: 0 });
+  const atOnce = await rejection("LSM_BUSY", db.backup(at.file("other.ldb"), { overwrite: true }));
+  assert.match(atOnce.message, /\(waited 0 ms\)/);
 });
 
 test("a file that is closed in time is replaced", async () => {

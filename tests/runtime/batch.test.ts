@@ -104,8 +104,10 @@ test("deleteRange follows its ends", () => {
     [{ gte: "0", lte: "9" }, "a b c d e"],
     [{ gt: "d", lt: "b" }, "a b c d e"],
     [{ prefix: "c" }, "a b d e"],
-    [{ prefix: "", lt: "c" }, "c d e"],
-    [{ prefix: "", limit: 2 }, "c d e"],
+    [{ lt: "c" }, "c d e"],
+    [{ gte: "", lt: "c" }, "c d e"],
+    [{ lt: "" }, "a b c d e"],
+    [{ prefix: "c", gte: "" }, "a b d e"],
     [{ gt: "x" }, "a b c d e"],
     [{ limit: 2 }, "c d e"],
     [{ limit: 2, reverse: true }, "a b c"],
@@ -123,11 +125,40 @@ test("deleteRange follows its ends", () => {
 test("deleteRange needs to know what to delete", () => {
   using open = filled("a b");
   const { db } = open;
-  const wrong = [{}, { gt: undefined }, { reverse: true }, { prefix: "" }, undefined, null, "a"];
+  const wrong = [
+    {},
+    { gt: undefined },
+    { gt: "" },
+    { gte: "" },
+    { gte: "", prefix: undefined },
+    { reverse: true },
+    { limit: Infinity },
+    { gte: "", limit: Infinity },
+    { prefix: "" },
+    { prefix: "", lt: "zzz" },
+    { prefix: "", gte: "a" },
+    { prefix: "", limit: 2 },
+    undefined,
+    null,
+    "a",
+    ["a"],
+  ];
   for (const range of wrong) {
     assert.throws(() => db.deleteRange(range as KeyRange<string>), TypeError);
+    assert.throws(() => db.namespace("").deleteRange(range as KeyRange<string>), TypeError);
     assert.throws(() => db.batch([{ type: "deleteRange", range: range as never }]), TypeError);
   }
+  db.set("in a", "1");
+  for (const range of [{ gte: "" }, { prefix: "", lt: "zzz" }]) {
+    assert.throws(() => db.namespace("in ").deleteRange(range), TypeError);
+  }
+  db.delete("in a");
+  const nothing = { type: "deleteRange", range: {} } as const;
+  assert.throws(() => db.deleteRange({}), /needs an upper bound, a finite limit, or a prefix/);
+  assert.throws(
+    () => db.batch([nothing]),
+    /^TypeError: Operation 0: a range .* bound, or a prefix/,
+  );
   assert.throws(
     () => db.batch([{ type: "deleteRange", range: { gt: "a", limit: 1 } as never }]),
     /no option limit/,

@@ -6,12 +6,13 @@ import {
   readdirSync,
   readFileSync,
   truncateSync,
+  unlinkSync,
   writeFileSync,
 } from "node:fs";
 import { test } from "node:test";
 import { pathToFileURL } from "node:url";
 import { Worker } from "node:worker_threads";
-import { Lsm, LsmBusyError, LsmError } from "../../mod.ts";
+import { Lsm, LsmBusyError } from "../../mod.ts";
 import { runProgram } from "./program.ts";
 import { failure, place } from "./support.ts";
 import type { Place } from "./support.ts";
@@ -121,7 +122,7 @@ test("destroy refuses a database that another process has open, without waiting"
   );
   const [first, message] = output.split("\n");
   assert.equal(first, "LSM_BUSY open destroy true");
-  assert.match(message ?? "", /^Cannot destroy ".*": another process has this database open/);
+  assert.match(message ?? "", /^Cannot destroy ".*": another process has the database open/);
   assert.equal(db.get("key"), "value");
   db.set("key", "other");
   db.close();
@@ -149,13 +150,68 @@ test("destroy removes a database with a log that was not recovered, and one that
   assert.equal(existsSync(at.file()), false);
 });
 
+test("destroy removes a damaged database with its log", () => {
+  using at = place();
+  elsewhere(
+    at,
+    `const db = new Lsm(${JSON.stringify(at.file())}, { blockSize: 1 << 16 });
+    for (let i = 0; i < 3000; i++) db.set(String(i), "v".repeat(100));
+    db.flush();
+    db.checkpoint();
+    db.set("key", "value");
+    process.kill(process.pid, "SIGKILL");`,
+  );
+  const bytes = readFileSync(at.file());
+  bytes.fill(0x5a, 8192);
+  writeFileSync(at.file(), bytes);
+  Lsm.destroy(at.file());
+  assert.deepEqual(readdirSync(at.folder), ["program.ts"]);
+});
+
+test("destroy refuses a database that somebody reads, and a symbolic link", () => {
+  using at = place();
+  new Lsm(at.file()).set("key", "value").close();
+  // To make links takes all permissions in Deno.
+  const [target, link] = [at.file(), at.file("link")].map((name) => JSON.stringify(name));
+  elsewhere(at, `(await import("node:fs")).symlinkSync(${target}, ${link});`);
+  failure("LSM_MISUSE", () => Lsm.destroy(at.file("link")));
+  using reader = new Lsm(at.file(), { readOnly: true });
+  assert.equal(reader.get("key"), "value");
+  failure("LSM_BUSY", () => Lsm.destroy(at.file()));
+  reader.close();
+  Lsm.destroy(at.file());
+  assert.deepEqual(readdirSync(at.folder).sort(), ["link", "program.ts"]);
+});
+
+test("a refused destroy changes nothing, and no setting", () => {
+  using at = place();
+  using db = new Lsm(at.file());
+  db.set("key", "value");
+  const { liveTreeBytes, fileBytes } = db.stats();
+  failure("LSM_BUSY", () => Lsm.destroy(at.file()));
+  assert.equal(db.stats().liveTreeBytes, liveTreeBytes);
+  assert.equal(db.stats().fileBytes, fileBytes);
+});
+
+test("nobody writes into a file that is gone", () => {
+  using at = place();
+  new Lsm(at.file()).set("key", "value").close();
+  using reader = new Lsm(at.file(), { readOnly: true });
+  assert.equal(reader.get("key"), "value");
+  new Lsm(at.file()).set("key", "other").close();
+  unlinkSync(at.file());
+  assert.match(failure("LSM_CANTOPEN", () => new Lsm(at.file())).message, /leads elsewhere/);
+  reader.close();
+  using db = new Lsm(at.file());
+  assert.equal(db.get("key"), undefined);
+});
+
 test("a file that cannot be removed is an LsmError", () => {
   using at = place();
   new Lsm(at.file()).close();
   mkdirSync(at.file("test.ldb-shm/full"), { recursive: true }); // nothing that can be unlinked
   const error = failure("LSM_IOERR", () => Lsm.destroy(at.file()));
-  assert.match(error.message, /^Cannot destroy "/);
-  assert.ok(error.cause instanceof Error && !(error.cause instanceof LsmError));
+  assert.match(error.message, /^Cannot destroy ".*": a file could not be deleted/);
   assert.ok(existsSync(at.file()));
 });
 

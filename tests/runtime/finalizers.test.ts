@@ -1,7 +1,11 @@
 // What is forgotten is given back when the collector finds it. Runs where the collector can be called.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { Lsm } from "../../mod.ts";
+import { Lsm, utf8 } from "../../mod.ts";
+import { Connection } from "../../src/connection.ts";
+import { Cursor } from "../../src/cursor.ts";
+import { packedKey, packedValue } from "../../src/packed.ts";
+import { SnapshotView } from "../../src/snapshot.ts";
 import { opened, place } from "./support.ts";
 
 const scope = globalThis as { Bun?: { gc(force: boolean): void }; gc?: () => void };
@@ -31,6 +35,22 @@ test("forgotten iterators, cursors and snapshots are ended", { skip }, async () 
   assert.ok(db.stats().openSnapshots > 0);
   await collectUntil(() => db.stats().openSnapshots === 0);
   assert.equal(db.stats().openSnapshots, 0);
+});
+
+test("a forgotten child of a snapshot leaves no number behind", { skip }, async () => {
+  using at = place();
+  const connection = new Connection(at.file(), [], undefined);
+  connection.open();
+  const view = new SnapshotView(connection);
+  const source = { view, keys: packedKey(utf8), values: packedValue(utf8) };
+  const forget = () => {
+    for (let i = 0; i < 100; i++) new Cursor(source, false).first();
+  };
+  forget();
+  assert.equal(view.children.size, 100);
+  await collectUntil(() => view.children.size === 0);
+  assert.equal(view.children.size, 0);
+  connection.close();
 });
 
 test("an iterator in use keeps its database", { skip }, async () => {

@@ -1,4 +1,5 @@
-// What messages say to do: hints, wrong types, wrong names. The failures themselves are tested elsewhere.
+// What messages say to do: hints, wrong types, wrong names. The failures themselves are tested
+// elsewhere.
 import assert from "node:assert/strict";
 import { writeFileSync } from "node:fs";
 import process from "node:process";
@@ -158,7 +159,8 @@ test("a wrong key or value is called that, with the codec for it", () => {
   const wrongKey = (key: unknown) => typeError(() => db.get(key as string));
   assert.equal(
     wrong(1),
-    "Expected a string as the value, got a number; for such values open with another codec: { values: json }",
+    "Expected a string as the value, got a number; " +
+      "for such values open with another codec: { values: json }",
   );
   assert.match(wrong({}), /as the value, got an object;.*{ values: json }$/);
   assert.match(wrong([]), /as the value, got an Array;.*{ values: json }$/);
@@ -217,7 +219,37 @@ test("a wrong entry or operation is named by its number, or its key", () => {
     typeError(() => db.batch(operations)),
     /^Operation 1: expected a string as the value/,
   );
+  const batch = (ops: unknown) => typeError(() => db.batch(ops as never));
+  assert.equal(
+    batch([{ type: "delete", key: "a" }, null]),
+    'Operation 1: expected an operation such as { type: "set", key, value }, got null',
+  );
+  assert.match(batch("ab"), /^Expected an array of operations, got a string$/);
+  assert.match(batch({ type: "delete", key: "a" }), /^Expected an array of operations, got an obj/);
+  const types = 'Operation 0: the type of an operation is "set", "delete" or "deleteRange", not';
+  assert.equal(batch([{ type: "put", key: "a", value: "1" }]), `${types} "put"`);
+  assert.equal(batch([{ type: 1n }]), `${types} a bigint`);
+  assert.equal(batch([{}]), `${types} undefined`);
+  const inRange = (range: unknown) => batch([{ type: "deleteRange", range }]);
+  assert.match(inRange({ ge: "a" }), /^Operation 0: there is no option ge; did you mean gte\?/);
+  assert.match(inRange({ gte: 1 }), /^Operation 0: option gte: expected a string as the key, got/);
+  assert.match(inRange(undefined), /^Operation 0: expected a range such as .*, got undefined$/);
   assert.equal(db.count(), 2);
+});
+
+test("a counter that is read as text is told to be one", () => {
+  using open = opened();
+  const { db } = open;
+  db.incr("n", -1);
+  db.as({ values: bytes }).set("short", Uint8Array.of(0xff));
+  assert.match(failure("LSM_DECODE", () => db.get("n")).hint ?? "", /a counter, .* values: i64/);
+  const [first] = [() => db.getMany(["n"]), () => [...db.values({ gte: "n" })]]
+    .map((use) => failure("LSM_DECODE", use).hint);
+  assert.match(first ?? "", /i64.*bytes to inspect/);
+  assert.equal(
+    failure("LSM_DECODE", () => db.get("short")).hint,
+    "open with values: bytes to inspect it",
+  );
 });
 
 test("what a codec of the user's throws stays as it is", () => {
@@ -253,6 +285,13 @@ test("an option of a range with a slip in its name is recognised", () => {
   const wrong = (range: object) => typeError(() => db.entries(range as KeyRange<string>));
   assert.match(wrong({ prefx: "a" }), /no option prefx; did you mean prefix\? Options are gt, gte/);
   assert.match(wrong({ Limit: 1 }), /did you mean limit\?/);
+  assert.match(wrong({ ge: "a" }), /did you mean gte\?/);
+  assert.match(wrong({ le: "a" }), /did you mean lte\?/);
+  assert.match(wrong({ gtt: "a" }), /did you mean gte\?/);
+  assert.match(wrong({ start: "a" }), /did you mean gte\?/);
+  assert.match(wrong({ descending: true }), /did you mean reverse\?/);
+  assert.match(wrong({ mode: 1 }), /no option mode\. Options are gt, gte/);
+  assert.match(wrong(["a"]), /^Expected a range such as { gte, lt, prefix }, got an Array$/);
   assert.match(wrong({ colour: 1 }), /no option colour\. Options are gt, gte/);
   assert.match(
     typeError(() => db.first({ limit: 1 } as never)),

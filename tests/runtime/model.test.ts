@@ -63,8 +63,9 @@ const step = fc.oneof(
 );
 type Step = typeof step extends fc.Arbitrary<infer T> ? T : never;
 
-function isBounded(range: KeyRange<string>): boolean {
-  return Object.values(range).some((bound) => bound !== undefined);
+/** May it be deleted? Not if it is everything; an empty lower bound is none. */
+function isBounded({ gt, gte, lt, lte }: KeyRange<string>): boolean {
+  return lt !== undefined || lte !== undefined || (gte ?? gt ?? "") !== "";
 }
 
 /** Order of the encoded bytes: by code point, which for these keys is that of UTF-16 units. */

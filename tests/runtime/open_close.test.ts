@@ -1,5 +1,6 @@
 // Opening and closing: constructor, open, close, using, and what each leaves on disk.
 import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join, normalize } from "node:path";
 import process from "node:process";
@@ -7,6 +8,8 @@ import { test } from "node:test";
 import { pathToFileURL } from "node:url";
 import { Lsm, LsmBusyError, LsmClosedError } from "../../mod.ts";
 import { failure, opened, place } from "./support.ts";
+
+const skip = process.platform === "win32" ? "the system takes paths apart there" : false;
 
 test("the constructor creates and opens", () => {
   using at = place();
@@ -100,6 +103,29 @@ test("a relative path is that of the working directory of the time, for good", (
   } finally {
     process.chdir(before);
   }
+});
+
+test("a path has no empty parts and no dots, but keeps what may mean something", { skip }, () => {
+  const at = (path: string) => new Lsm(path, { open: false }).path;
+  assert.equal(at("/dir/./x.ldb"), "/dir/x.ldb");
+  assert.equal(at("/dir/sub//x.ldb"), "/dir/sub/x.ldb");
+  assert.equal(at("//dir/.//./x.ldb"), "/dir/x.ldb");
+  assert.equal(at("/dir/link/../x.ldb"), "/dir/link/../x.ldb");
+  assert.equal(at("/dir/.../.x.ldb"), "/dir/.../.x.ldb");
+  assert.equal(at("/dir/x.ldb/"), "/dir/x.ldb/", "a folder, if anything");
+  assert.equal(at("/dir/x.ldb/."), "/dir/x.ldb/");
+  assert.equal(at("./sub/./x.ldb"), join(process.cwd(), "sub/x.ldb"));
+  using folder = place();
+  using db = new Lsm(`${folder.folder}/.//x.ldb`);
+  db.set("a", "1");
+  assert.equal(db.path, folder.file("x.ldb"));
+  assert.ok(existsSync(db.path));
+  const link = folder.file("link");
+  mkdirSync(folder.file("other/inner"), { recursive: true });
+  spawnSync("ln", ["-s", folder.file("other/inner"), link]); // Deno's own way takes all permissions
+  new Lsm(`${link}/../y.ldb`).close();
+  assert.ok(existsSync(folder.file("other/y.ldb")), "the folder above the link's target");
+  failure("LSM_CANTOPEN", () => new Lsm(`${folder.file("x.ldb")}/.`, { createIfMissing: false }));
 });
 
 test("what is no path is a TypeError", () => {

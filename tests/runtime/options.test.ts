@@ -11,8 +11,75 @@ test("an unknown option is named, with a guess and the list", () => {
   assert.throws(wrong({ pagesize: 1024 }), /no option pagesize; did you mean pageSize\?/);
   assert.throws(wrong({ page_size: 1024 }), /did you mean pageSize\?/);
   assert.throws(wrong({ colour: 1 }), /no option colour.*Options are keys, values/);
+  assert.throws(wrong({ cacheSize: 1024 }), /did you mean memoryBudget\?/);
+  assert.throws(wrong({ create: true }), /did you mean createIfMissing\?/);
+  assert.throws(wrong({ createIfNotExists: true }), /did you mean createIfMissing\?/);
+  assert.throws(wrong({ valueEncoding: "json" }), /did you mean values\?/);
+  assert.throws(wrong({ readonly: true }), /did you mean readOnly\?/);
+  assert.throws(wrong({ constructor: 1 }), /no option constructor\. Options are/);
   assert.throws(wrong("x"), TypeError);
   assert.throws(wrong(null), TypeError);
+  assert.throws(wrong([]), /Options must be an object, not an Array/);
+});
+
+test("every method that takes options knows their names", () => {
+  using open = opened();
+  const { db } = open;
+  db.set("a", "1");
+  using tx = db.transaction();
+  const space = db.namespace("n");
+  const wrong = { colour: 1 } as never;
+  const uses = [
+    () => db.get("a", wrong),
+    () => db.getOrThrow("a", wrong),
+    () => db.getMany(["a"], wrong),
+    () => db.as(wrong),
+    () => db.namespace("x", wrong),
+    () => space.namespace("x", wrong),
+    () => db.cursor(wrong),
+    () => db.range("a", "b", wrong),
+    () => db.entries(wrong),
+    () => db.keys(wrong),
+    () => db.values(wrong),
+    () => db.count(wrong),
+    () => db.first(wrong),
+    () => db.forEach(() => {}, wrong),
+    () => db.deleteRange(wrong),
+    () => db.commit(wrong),
+    () => db.rollback(wrong),
+    () => tx.commit(wrong),
+    () => tx.rollback(wrong),
+    () => db.work(wrong),
+    () => db.configure(wrong),
+  ];
+  for (const use of uses) {
+    assert.throws(use, /^TypeError: There is no option colour/, String(use));
+  }
+  assert.equal(tx.state, "open");
+  assert.throws(() => db.get("a", { mode: "le" } as never), /no option mode; did you mean seek\?/);
+  assert.throws(() => db.cursor({ revers: true } as never), /did you mean reverse\?/);
+  assert.throws(() => db.commit({ chains: true } as never), /did you mean chain\?/);
+  assert.throws(() => db.as({ value: Seek } as never), /did you mean values\?/);
+  assert.throws(() => db.seek("a", { seek: "le" } as never), /A search is .*, not an object/);
+});
+
+test("what is no object with options is told so, with an example", () => {
+  using open = opened();
+  const { db } = open;
+  for (const wrong of [null, "x", 7, ["a"], Uint8Array.of(1)] as never[]) {
+    const uses: [() => unknown, RegExp][] = [
+      [() => db.as(wrong), /^TypeError: Expected codecs such as { values: json }, got /],
+      [() => db.namespace("x", wrong), /^TypeError: Expected codecs such as/],
+      [() => db.get("a", wrong), /^TypeError: Expected options such as { seek: "le" }, got /],
+      [() => db.cursor(wrong), /^TypeError: Expected options such as { reverse: true }, got /],
+      [() => db.range("a", "b", wrong), /^TypeError: Expected options such as { reverse: true }/],
+      [() => db.commit(wrong), /^TypeError: Expected options such as { chain: true }, got /],
+      [() => db.work(wrong), /^TypeError: Options must be an object, not /],
+      [() => db.keys(wrong), /^TypeError: Expected a range such as { gte, lt, prefix }, got /],
+    ];
+    for (const [use, message] of uses) assert.throws(use, message);
+  }
+  assert.throws(() => db.as(undefined as never), /^TypeError: Expected codecs .* got undefined/);
 });
 
 test("values of a wrong type are a TypeError, out of range a RangeError", () => {

@@ -1,5 +1,5 @@
-// The examples of README and guide are programs that print what their comments promise, with the permissions
-// the README names.
+// The examples of README and guide are programs that print what their comments promise, with the
+// permissions the README names.
 import assert from "node:assert/strict";
 import { readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
@@ -124,16 +124,6 @@ test("the variable counts only with the permission to read it", { skip: !isDeno 
   const read = runProgram(at, file, permissions, variables);
   assert.notEqual(read.status, 0);
   assert.match(read.errors, /LSM_LIBRARY: ".*no-such-library\.so"/);
-});
-
-test("removing a database takes the permission to write", { skip: !isDeno }, () => {
-  using at = place();
-  const file = written(at, 'import { Lsm } from "@lsmdb/lsm"; Lsm.destroy("a.ldb");');
-  writeFileSync(at.file("a.ldb"), "");
-  const { errors } = runProgram(at, file);
-  assert.match(errors, /Cannot destroy ".*a\.ldb": Requires write access/);
-  const permitted = runProgram(at, file, [libraryPermission, `--allow-write=${at.folder}`]);
-  assert.equal(permitted.status, 0, permitted.errors);
 });
 
 test("the command of the README for a program of one's own works", { skip: !isDeno }, () => {

@@ -1,8 +1,16 @@
 // Snapshots: frozen, readable in every way, counted, and closed with their database.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { LsmClosedError } from "../../mod.ts";
-import { failure, filled, keysOf, opened } from "./support.ts";
+import type { Handle } from "../../ffi/native.ts";
+import { Lsm, LsmClosedError, utf8 } from "../../mod.ts";
+import { Connection } from "../../src/connection.ts";
+import { Cursor } from "../../src/cursor.ts";
+import { LsmIterator } from "../../src/iterator.ts";
+import { packedKey, packedValue } from "../../src/packed.ts";
+import { resolveRange } from "../../src/range.ts";
+import { Scan } from "../../src/scan.ts";
+import { SnapshotView } from "../../src/snapshot.ts";
+import { failure, filled, keysOf, opened, place } from "./support.ts";
 
 test("a snapshot does not see later commits", () => {
   using open = filled("a b c");
@@ -80,6 +88,80 @@ test("a snapshot that is closed pins nothing, whatever was opened from it", () =
   using laterCursor = later.cursor();
   cursor.close();
   assert.equal(laterCursor.first(), true, "what is closed again belongs to nobody else");
+});
+
+/** A snapshot seen from inside, and what opens from it. */
+function inside(connection: Connection) {
+  const view = new SnapshotView(connection);
+  const source = { view, keys: packedKey(utf8), values: packedValue(utf8) };
+  const bounds = resolveRange(undefined, source.keys);
+  return {
+    view,
+    cursor: () => new Cursor(source, false),
+    iterator: () => new LsmIterator(new Scan(source, bounds, "entries")),
+  };
+}
+
+/** A connection to a database whose entries are more than one block. */
+function connected(path: string): Connection {
+  {
+    using db = new Lsm(path);
+    db.setMany(Array.from({ length: 3000 }, (_, i) => [`key ${i}`, "value"] as const));
+  }
+  const connection = new Connection(path, [], undefined);
+  connection.open();
+  return connection;
+}
+
+test("a snapshot keeps the numbers of what is open, and no others", () => {
+  using at = place();
+  const connection = connected(at.file());
+  const { view, cursor, iterator } = inside(connection);
+  const [one, two] = [cursor(), iterator()];
+  two.next();
+  assert.equal(view.children.size, 2);
+  one.close();
+  two.return();
+  assert.equal(view.children.size, 0);
+  assert.equal(iterator().toArray().length, 3000);
+  assert.equal(view.children.size, 0);
+  const moved = cursor();
+  moved.reset();
+  assert.equal(view.children.size, 1);
+  view.close();
+  assert.equal(view.children.size, 0);
+  connection.close();
+});
+
+test("what ended with its snapshot, or with the database, is not ended again", () => {
+  using at = place();
+  const connection = connected(at.file());
+  const ended: Handle[] = [];
+  const { native } = connection;
+  const { end } = native;
+  const counting = { ...native, end: (handle: Handle) => (ended.push(handle), end(handle)) };
+  Object.defineProperty(connection, "native", { value: counting });
+  {
+    const { view, cursor, iterator } = inside(connection);
+    const [one, two] = [cursor(), iterator()];
+    two.next();
+    view.close();
+    assert.equal(ended.length, 3);
+    one.close();
+    two.return();
+    assert.equal(new Set(ended).size, ended.length, "by their numbers, which may be in use again");
+  }
+  {
+    const { view, cursor } = inside(connection);
+    const one = cursor();
+    ended.length = 0;
+    connection.close();
+    connection.open();
+    assert.equal(view.close(), false);
+    one.close();
+    assert.deepEqual(ended, []);
+  }
+  connection.close();
 });
 
 test("snapshots are counted, and given back", () => {

@@ -125,7 +125,8 @@ test("a process that exits in the middle of a backup and a verification ends wel
   assert.equal(db.count(), 40_000);
 });
 
-// Deno unloads libraries then, without a word: threads of the engine must not lose the ground under them.
+// Deno unloads libraries then, without a word: threads of the engine must not lose the ground under
+// them.
 test("a program that throws while threads of the engine are at work ends with that error", () => {
   for (const work of ["db.backup('copy.ldb');", "db.verify();", ""]) {
     using at = place();
@@ -146,7 +147,7 @@ test("a program that throws while threads of the engine are at work ends with th
   }
 });
 
-test("a worker that alone uses the library is terminated, or throws, and its database is closed", () => {
+test("a worker that alone uses the library ends, or throws, and its database is closed", () => {
   for (const end of ["setInterval(() => {}, 1000);", "throw new Error('thrown on purpose');"]) {
     using at = place();
     const door = JSON.stringify(new URL("../../mod.ts", import.meta.url).href);

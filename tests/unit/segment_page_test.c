@@ -178,6 +178,7 @@ TEST(steps_along_pages_that_form_a_loop_end) {
         pager_set_block_limit(f.pager, 2);
         f.segment = (struct segment){.first = 34, .last = 300, .size = 267};
         store_head(&f, 1, 200);
+        CHECK_OK(os_write(&f.file, 65536 - 1, "", 1)); /* pages of zeros */
         put_u32(f.image, 1); /* block 1 leads to itself */
         CHECK_OK(os_write(&f.file, forward ? 65536 - 4 : 8192, f.image, 4));
         segment_cursor_init(&cursor, &f.m.env, &f.view);
