@@ -3,7 +3,8 @@
  *
  *     <!-- results: engine-2026-11-24-300k.json -->     and     <!-- /results -->
  *
- * so that no figure of a table is typed by hand. `bench readme check` only compares.
+ * so that no figure of a table is typed by hand. `bytes` behind the name of a file leaves the times out.
+ * `bench readme check` only compares.
  */
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -12,7 +13,7 @@ import { Failure } from "../bootstrap/run.mjs";
 import { RESULTS, shortCount } from "./bench_results.mjs";
 
 const README = "benches/README.md";
-const BLOCK = /(<!-- results: (\S+) -->\n)[^]*?(<!-- \/results -->)/g;
+const BLOCK = /(<!-- results: (\S+)( bytes)? -->\n)[^]*?(<!-- \/results -->)/g;
 const NAMES = {
   ours: "ours",
   lsm1: "LSM1",
@@ -24,7 +25,10 @@ const NAMES = {
 export function benchReadme(words) {
   const path = join(ROOT, README);
   const before = readFileSync(path, "utf8");
-  const after = before.replace(BLOCK, (_all, begin, file, end) => begin + block(file) + end);
+  const after = before.replace(
+    BLOCK,
+    (_all, begin, file, bytes, end) => begin + block(file, bytes !== undefined) + end,
+  );
   if (words[0] === "check") {
     if (before === after) return 0;
     throw new Failure(
@@ -36,9 +40,11 @@ export function benchReadme(words) {
   return 0;
 }
 
-function block(file) {
+function block(file, bytesOnly) {
   const result = JSON.parse(readFileSync(join(ROOT, RESULTS, file), "utf8"));
-  return `\n${origin(result)}\n\n${result.runs ? largeTables(result) : engineTables(result)}\n\n`;
+  return `\n${origin(result)}\n\n${
+    result.runs ? largeTables(result, bytesOnly) : engineTables(result)
+  }\n\n`;
 }
 
 /** One line: when, on what. */
@@ -149,9 +155,12 @@ const LARGE_ROWS = [
 ];
 
 /** Times and growth, then memory and disk; one column for each engine and number of records. */
-export function largeTables({ runs, options }) {
+export function largeTables({ runs, options }, bytesOnly = false) {
   const engines = [...new Set(runs.map(({ engine }) => engine))];
   const times = engines.map((engine) => timesOf(runs.filter((run) => run.engine === engine)));
+  const units =
+    "Nanoseconds an operation, unless a unit stands there, by the clock (by processor time); " +
+    "the factor is against the first column.";
   const disk = table(
     [
       "",
@@ -172,9 +181,8 @@ export function largeTables({ runs, options }) {
     ? `${options.limit} MB of memory, the system's cache of the files included.`
     : "Memory not limited.";
   return [
-    `Values of ${options.value} bytes, keys of 16. ${limit} Nanoseconds an operation, unless ` +
-    "a unit stands there, by the clock (by processor time); the factor is against the first column.",
-    ...times,
+    `Values of ${options.value} bytes, keys of 16. ${limit}${bytesOnly ? "" : ` ${units}`}`,
+    ...bytesOnly ? [] : times,
     "Amplification: bytes written until the end of the fill, and bytes of files, over bytes of keys and values. " +
     'What is stored through a mapping (LSM1: the database) is no write call; "given to the disk" has all.',
     disk,
