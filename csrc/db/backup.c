@@ -46,8 +46,7 @@ struct db_backup {
     int rc;                /* first failure */
 };
 
-/* ------------------------------------------------------------------------- 1: a place for the
-** target -- */
+/* ----------------------------------------------------------------- 1: a place for the target -- */
 
 /* Is that the log of the source, there already or to come? `file`: NULL if nothing is at `path`. */
 static bool is_log_of(lsm_db *source, const char *path, struct database *file) {
@@ -142,8 +141,7 @@ done:
     return rc;
 }
 
-/* ------------------------------------------------------------------------------ 2: both
-** connections -- */
+/* ----------------------------------------------------------------------- 2: both connections -- */
 
 /* The functions of the source, which frees them. */
 static void borrow_compression(lsm_db *db, const lsm_db *source) {
@@ -186,8 +184,8 @@ static int open_target(struct db_backup *backup, lsm_db *source) {
     if (rc == LSM_OK && shm_snapshot_id(target->shm) != SNAPSHOT_ID_FIRST) {
         rc = error_note(&source->error, LSM_BUSY, "somebody else has just created the target");
     }
-    /* Also if the open failed later on: there was no file before. */
-    backup->created = rc != LSM_BUSY;
+    /* Also if the open failed later on: there was no file before, but for what somebody has just put there. */
+    backup->created = rc != LSM_BUSY && rc != LSM_CORRUPT;
     if (rc == LSM_OK) {
         rc = os_write(&target->database->file, 0, incomplete_mark, sizeof incomplete_mark);
     }
@@ -279,8 +277,7 @@ done:
     return db_report(source, rc);
 }
 
-/* ------------------------------------------------------------------------------------ 3: the level
-** -- */
+/* ------------------------------------------------------------------------------ 3: the level -- */
 
 static int copy_record(struct db_backup *backup, uint64_t *copied) {
     struct slice key;
@@ -313,8 +310,7 @@ static int copy_some(struct db_backup *backup, uint64_t bytes_max) {
     return rc;
 }
 
-/* ------------------------------------------------------------------------------------- 4: the end
-** -- */
+/* -------------------------------------------------------------------------------- 4: the end -- */
 
 /* A position in no log: the sums are such that nothing verifies behind it. */
 static struct log_position fresh_position(struct db_backup *backup) {

@@ -25,8 +25,8 @@ LSM_MUST_USE int db_insert(lsm_db *db, struct slice key, struct slice value);
 LSM_MUST_USE int db_delete(lsm_db *db, struct slice key);
 LSM_MUST_USE int db_delete_range(lsm_db *db, struct slice key1, struct slice key2);
 
-/* Point read of the newest content the connection may see; `value` valid until the next call on `db`
-** while a read transaction is held by db_read_begin, else copied to a scratch of the connection. */
+/* Point read of the newest content the connection may see; `value` is valid until the next call on `db`. Opens a read
+** transaction, which stays open until db_read_end. */
 LSM_MUST_USE int db_get(lsm_db *db, struct slice key, bool *found, struct slice *value);
 /* Have fetched what db_get_ahead will read for keys[index]: it has to follow with nothing else in between, once for a
 ** key. What goes wrong shows there. */

@@ -55,7 +55,10 @@ static int secure_log(lsm_db *db) {
     if (rc != LSM_OK) return rc;
     rc = os_file_size(&log_file, &size);
     if (rc == LSM_OK && size == 0) rc = fill_empty_log(db, &log_file);
-    if (rc == LSM_OK) rc = os_sync(&log_file);
+    if (rc == LSM_OK) {
+        rc = os_sync(&log_file);
+        if (rc != LSM_OK) database->log_sync_failed = rc; /* what commits have written may count as clean now */
+    }
     os_close(&log_file);
     return rc;
 }
@@ -94,12 +97,15 @@ static int store_snapshot(lsm_db *db, const uint32_t *words, uint32_t word_count
     return LSM_OK;
 }
 
-/* The newest snapshot is in a meta page already: make sure that the disk has it. */
+/* The newest snapshot is in a meta page already: make sure that the disk has it. At OFF only this connection, and
+** whoever is as careless, takes it for that. */
 static int prove_stored(lsm_db *db, struct checkpoint_facts *facts) {
     struct database *database = db->database;
     int rc = database->file_sync_failed;
 
-    if (rc == LSM_OK && db->config.safety != LSM_SAFETY_OFF) {
+    if (rc == LSM_OK && db->config.safety == LSM_SAFETY_OFF) {
+        atomic_store(&database->checkpoint_unproven, true);
+    } else if (rc == LSM_OK) {
         rc = os_sync(&database->file);
         if (rc != LSM_OK) database->file_sync_failed = rc;
     }

@@ -77,8 +77,8 @@ struct database {
     struct checkpoint_facts facts; /* guarded by facts_mutex */
     lsm_db *compressors;    /* connections with the functions that pages are packed by; the pager uses those of the
                             ** first; facts_mutex */
-    int log_sync_failed;    /* code of a failed log sync not yet made good by a checkpoint, else LSM_OK;
-                            ** WRITER */
+    _Atomic int log_sync_failed;    /* code of a failed log sync not yet made good by a checkpoint, else LSM_OK;
+                            ** WRITER, but for the sync before the first checkpoint */
     int file_sync_failed;   /* code of a failed sync of the file: no more checkpoints; CHECKPOINTER */
     bool directory_synced;  /* the names of file and log are durable; CHECKPOINTER */
     _Atomic bool checkpoint_unproven; /* recovery found the checkpoint, or it was stored at OFF; is it on the disk? */

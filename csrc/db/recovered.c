@@ -66,7 +66,8 @@ static int prove_checkpoint(lsm_db *db) {
     return error_note(&db->error, rc, "the checkpoint cannot be made durable");
 }
 
-/* The sync is that of the commit. */
+/* The sync is that of the commit; if there is none, or it fails, that of a later one: a failed one is remembered by all
+** who sync the log (log_sync_failed). */
 static int prove_log(lsm_db *db, const struct log_state *state) {
     struct database *database = db->database;
     struct os_file log_file = {0};

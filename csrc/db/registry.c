@@ -453,8 +453,8 @@ static void last_writer_leaves(lsm_db *db, struct database *database) {
     if (rc == LSM_OK && !alone && !detached) rc = point_header_to_checkpoint(database);
     log_writer_release(&db->log);
     if (rc != LSM_OK) {
-        db_log(db, rc, "closing %s: content could not be written to the file; it stays in the log",
-               database->path);
+        db_log(db, rc, "closing %s: content could not be written to the file%s", database->path,
+               db->config.use_log ? "; it stays in the log" : "");
         return;
     }
     if (detached) return;

@@ -26,8 +26,7 @@
 
 #define META_ATTEMPTS 3
 
-/* ------------------------------------------------------------------------------------ reporting --
-** */
+/* --------------------------------------------------------------------------------- reporting -- */
 
 void verify_problem(struct verify *verify, uint64_t page_no, const char *format, ...) {
     char text[VERIFY_TEXT_MAX];
@@ -78,8 +77,7 @@ static int segment_page_read(void *context, enum segment_pass pass) {
     return verify->report->progress(verify->report->context, done, total);
 }
 
-/* ------------------------------------------------------------------------------- 1: on the disk --
-** */
+/* ---------------------------------------------------------------------------- 1: on the disk -- */
 
 /* The newest of the two meta pages that is whole; 0 = none is. */
 static int read_checkpoint_id(struct verify *verify, int64_t *newest) {
@@ -123,8 +121,7 @@ static int check_meta_pages(struct verify *verify) {
     return LSM_OK;
 }
 
-/* ------------------------------------------------------------------------------------- the runs --
-** */
+/* ---------------------------------------------------------------------------------- the runs -- */
 
 static int list_runs(struct verify *verify) {
     const struct snapshot *snapshot = verify->snapshot;
@@ -213,8 +210,7 @@ done:
     return rc;
 }
 
-/* ------------------------------------------------------------------------------------ 8: merges --
-** */
+/* --------------------------------------------------------------------------------- 8: merges -- */
 
 /* The record an input goes on with: it is there, and not below the split key. */
 static int check_input(struct verify *verify, struct verify_run *run, enum topic topic,
@@ -282,8 +278,7 @@ static int check_merge(struct verify *verify, uint32_t level_index) {
     return rc;
 }
 
-/* ---------------------------------------------------------------------------------- 7: pointers --
-** */
+/* ------------------------------------------------------------------------------- 7: pointers -- */
 
 static int check_pointers(struct verify *verify, uint32_t level_index) {
     const struct snapshot *snapshot = verify->snapshot;
@@ -315,8 +310,7 @@ static int check_pointers(struct verify *verify, uint32_t level_index) {
     return segment_check_pointers(&upper->view, &lower->view, verify->env, &report);
 }
 
-/* ------------------------------------------------------------------------------------- together --
-** */
+/* ---------------------------------------------------------------------------------- together -- */
 
 static int verify_snapshot(struct verify *verify) {
     int rc;

@@ -17,8 +17,7 @@
 #define SET_CHUNK_BYTES 4096u
 #define SET_CHUNK_BLOCKS (SET_CHUNK_BYTES * 8)
 
-/* ------------------------------------------------------------------------------- sets of blocks --
-** */
+/* ---------------------------------------------------------------------------- sets of blocks -- */
 
 static int set_init(struct block_set *set, lsm_env *env, uint32_t block_count) {
     size_t chunk_count = (size_t)block_count / SET_CHUNK_BLOCKS + 1;
@@ -56,8 +55,7 @@ static int set_put(struct block_set *set, uint32_t block_no) {
     return LSM_OK;
 }
 
-/* ------------------------------------------------------------------------------------- extents --
-** */
+/* ----------------------------------------------------------------------------------- extents -- */
 
 static int note_extent(struct verify *verify, const struct verify_extent *extent) {
     if (verify->extent_count == verify->extent_capacity) {
@@ -176,8 +174,7 @@ static void check_overlaps(struct verify *verify) {
     }
 }
 
-/* ------------------------------------------------------------------------------ used and free --
-** */
+/* ----------------------------------------------------------------------------- used and free -- */
 
 /* An interrupted merge whose output ends a block goes on in one that is linked but empty. */
 static int note_advance_blocks(struct verify *verify) {
@@ -270,8 +267,7 @@ static int check_free_list(struct verify *verify, bool all_chains) {
     return rc;
 }
 
-/* ------------------------------------------------------------------------------- append points --
-** */
+/* ----------------------------------------------------------------------------- append points -- */
 
 static void check_append_points(struct verify *verify) {
     const uint64_t *append = verify->snapshot->append;
@@ -307,8 +303,7 @@ static void check_append_points(struct verify *verify) {
     }
 }
 
-/* ---------------------------------------------------------------------------------- redirects --
-** */
+/* --------------------------------------------------------------------------------- redirects -- */
 
 /* Every moved block is part of the oldest run. The front of an input of a merge may be gone. */
 static void check_redirects(struct verify *verify) {
@@ -338,8 +333,7 @@ static void check_redirects(struct verify *verify) {
     }
 }
 
-/* ------------------------------------------------------------------------------------- together --
-** */
+/* ---------------------------------------------------------------------------------- together -- */
 
 int verify_space(struct verify *verify) {
     bool all_chains = true;

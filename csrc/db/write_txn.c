@@ -300,7 +300,7 @@ static bool log_waits_for_flush(const lsm_db *db, const struct tree_header *head
     return log_length_since(header->log_regions, db->snapshot.log.field >> 1) > db_log_limit(db);
 }
 
-/* Work after a commit failed. Those who take an error for a rollback are told by their next transaction. */
+/* Work after a commit or a change failed. Those who take an error for a rollback are told by their next transaction. */
 static int keep_work_error(lsm_db *db, int rc) {
     if (rc == LSM_OK || !db->work_errors_wait) return rc;
     (void)db_report(db, rc);
@@ -520,7 +520,7 @@ static int apply_change(lsm_db *db, struct change *change) {
     if (rc != LSM_OK) db->txn_rc = rc; /* log and tree may disagree: only rollback mends that */
     db->change_count++;
     read_txn_refresh_view(db);
-    if (rc == LSM_OK && change->kind != CHANGE_USER_VERSION) rc = work_for_growth(db, before);
+    if (rc == LSM_OK && change->kind != CHANGE_USER_VERSION) rc = keep_work_error(db, work_for_growth(db, before));
     if (implicit) {
         int end_rc = rc == LSM_OK ? commit_all(db) : write_txn_rollback_all(db);
         if (rc == LSM_OK) rc = end_rc;

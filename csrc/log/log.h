@@ -76,7 +76,7 @@ struct log_writer {
     uint64_t skip_to;
     uint64_t jump_from;       /* end of the jump record taken in this transaction, 0 = none */
     uint64_t jump_to;
-    uint64_t file_end_zeroed; /* zeros written ahead up to here (0 = no preallocation) */
+    uint64_t file_end_zeroed; /* zeros written ahead up to here (0 = not known yet) */
     bool directory_synced;
     bool sync_failed;         /* the last commit failed in a sync: what is in the file is unknown */
     bool key_seen;            /* an empty key may follow without padding in front */

@@ -183,6 +183,13 @@ static int make_room(struct log_writer *writer, uint64_t size, bool *jumped) {
 
 /* ------------------------------------------------------------------------------- transaction -- */
 
+static uint32_t sector_of(struct os_file *file) {
+    uint32_t sector = os_sector_size(file);
+    bool usual = sector > 0 && sector <= 65536 && (sector & (sector - 1)) == 0;
+
+    return usual ? sector : LOG_SECTOR;
+}
+
 int log_writer_begin(struct log_writer *writer, const struct log_state *published,
                      const struct log_reclaim *reclaim, bool sector_aligned) {
     struct log_state state = *published;
@@ -209,12 +216,7 @@ int log_writer_begin(struct log_writer *writer, const struct log_state *publishe
         rc = os_open(writer->env, writer->path, 0, &writer->file);
         if (rc != LSM_OK) goto done;
     }
-    writer->alignment = 1;
-    if (sector_aligned) {
-        uint32_t sector = os_sector_size(&writer->file);
-        bool usual = sector > 0 && sector <= 65536 && (sector & (sector - 1)) == 0;
-        writer->alignment = usual ? sector : LOG_SECTOR;
-    }
+    writer->alignment = sector_aligned ? sector_of(&writer->file) : 1;
 
     /* 1. Reclaim what the checkpoint made superfluous; 2. perhaps go back to offset 0. */
     log_state_reclaim(&state, reclaim);
@@ -459,6 +461,7 @@ int log_writer_commit(struct log_writer *writer, bool sync, struct log_state *ou
         if (rc != LSM_OK) goto done;
         writer->directory_synced = true;
     }
+    if (sync && writer->alignment == 1) writer->alignment = sector_of(&writer->file); /* FULL since it began */
     if (writer->alignment > 1) size += writer->alignment + LOG_JUMP_ROOM;
     rc = make_room(writer, size, &jumped);
     if (rc != LSM_OK) goto done;

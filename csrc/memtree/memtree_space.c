@@ -68,6 +68,7 @@ static bool chunk_recycle(struct memtree_writer *writer, uint32_t *out) {
 
 /* Go on in another chunk; what is left of the present one is wasted. */
 static int chunk_next(struct memtree_writer *writer) {
+    static const char no_room[] = "the memory for changes is used up: by this transaction, or an old reader keeps it";
     struct tree_header *header = &writer->header;
     uint32_t here = chunk_being_filled(writer);
     uint32_t chunk = 0;
@@ -79,7 +80,7 @@ static int chunk_next(struct memtree_writer *writer) {
     if (!chunk_recycle(writer, &chunk)) {
         rc = shm_ensure(writer->shm, header->chunk_count + 1);
         if (rc != LSM_OK) {
-            return error_note(writer->error, rc, "memtree: the region cannot grow");
+            return error_note(writer->error, rc, rc == LSM_FULL ? no_room : "memtree: the region cannot grow");
         }
         chunk = header->chunk_count++;
     }

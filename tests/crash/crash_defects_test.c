@@ -742,6 +742,45 @@ TEST(where_errors_of_work_wait_a_commit_that_fails_is_undone_and_the_next_transa
     CHECK(undone > 0);
 }
 
+/* Each growth of a transaction does some work; the change that pays for it is made whether that succeeds or not. */
+TEST(where_errors_of_work_wait_a_change_is_made_or_fails) {
+    static char value[3000];
+    lsm_db *db;
+    int told;
+
+    disk = crash_disk_new();
+    db = open_on(disk, LSM_SAFETY_NORMAL);
+    set(db, 32, LSM_CONFIG_AUTOFLUSH);
+    set(db, 0, LSM_CONFIG_USE_LOG);
+    set(db, 0, LSM_CONFIG_AUTOWORK);
+    db_let_work_errors_wait(db);
+    memset(value, 'v', sizeof value);
+    for (int i = 0; i < 120; i++) {
+        char key[16];
+        int size = snprintf(key, sizeof key, "a%05d", i);
+        if (i < 100 && i % 10 == 9) CHECK_OK(lsm_flush(db));
+        CHECK_OK(lsm_insert(db, key, size, value, sizeof value));
+    }
+    set(db, 1, LSM_CONFIG_AUTOWORK);
+    CHECK_OK(lsm_begin(db, 1));
+    for (int i = 0; i < 200; i++) {
+        char key[16];
+        int size = snprintf(key, sizeof key, "k%05d", i);
+        crash_disk_fail_at(disk, CRASH_CALL_WRITE, 1, LSM_IOERR, false);
+        CHECK_OK(lsm_insert(db, key, size, value, sizeof value));
+    }
+    crash_disk_fail_at(disk, CRASH_CALL_WRITE, 0, 0, false);
+    told = db->work_error.code;
+    CHECK_OK(lsm_commit(db, 0));
+    CHECK_RC(told, LSM_IOERR);
+    for (int i = 0; i < 200; i++) {
+        char key[16];
+        snprintf(key, sizeof key, "k%05d", i);
+        CHECK_EQ_INT(size_of(db, key), (int)sizeof value);
+    }
+    done_with(disk, db);
+}
+
 TEST(an_error_of_work_is_forgotten_when_the_work_was_done_after_all) {
     int kept = 0;
 

@@ -337,4 +337,60 @@ TEST(a_checkpoint_that_finds_nothing_to_do_proves_one_stored_at_off) {
     crash_disk_free(disk);
 }
 
+/* An automatic checkpoint is stored and waits for the sync of the next; one at OFF has nothing to do then. */
+TEST(a_checkpoint_at_off_proves_nothing_that_was_stored_before_it) {
+    for (int leave = 0; leave < 2; leave++) {
+        struct crash_disk *disk = crash_disk_new();
+        struct crash_disk *survivor;
+        lsm_db *db = open_on(disk, LSM_SAFETY_NORMAL);
+        int count = 0, kb = 1, before;
+
+        set(db, LSM_CONFIG_AUTOWORK, 1);
+        set(db, LSM_CONFIG_AUTOFLUSH, 64);
+        set(db, LSM_CONFIG_AUTOCHECKPOINT, 128);
+        do {
+            before = kb;
+            put_record(db, 'k', count++, 0);
+            CHECK_OK(lsm_info(db, LSM_INFO_CHECKPOINT_SIZE, &kb));
+        } while (count < 1000 || kb != 0 || before == 0);
+        set(db, LSM_CONFIG_SAFETY, LSM_SAFETY_OFF);
+        CHECK_OK(lsm_checkpoint(db, NULL));
+        set(db, LSM_CONFIG_SAFETY, LSM_SAFETY_FULL);
+        set(db, LSM_CONFIG_AUTOWORK, 0);
+        for (int i = 0; i < 300 && !leave; i++) put_record(db, 'k', count++, 0);
+        if (leave) CHECK_OK(lsm_close(db));
+        survivor = crash_disk_power_cut(disk, CRASH_LOSE_ALL, 0);
+        if (!leave) CHECK_OK(lsm_close(db));
+        db = open_on(survivor, LSM_SAFETY_FULL);
+        CHECK_EQ_INT(count_records(db, 'k', 0, 0), count);
+        CHECK_OK(lsm_close(db));
+        crash_disk_free(survivor);
+        crash_disk_free(disk);
+    }
+}
+
+/* What the failed sync should have written counts as clean: no later sync writes it. */
+TEST(after_a_failed_sync_of_the_log_before_the_first_checkpoint_full_means_full) {
+    struct crash_disk *disk = crash_disk_new();
+    struct crash_disk *survivor;
+    lsm_db *db = open_on(disk, LSM_SAFETY_FULL);
+
+    put_record(db, 'a', 0, 0);
+    set(db, LSM_CONFIG_SAFETY, LSM_SAFETY_NORMAL);
+    put_records(db, 'b', 200, 1, 0);
+    crash_disk_fail_at(disk, CRASH_CALL_SYNC, 1, LSM_IOERR, false);
+    CHECK_RC(lsm_checkpoint(db, NULL), LSM_IOERR);
+    set(db, LSM_CONFIG_SAFETY, LSM_SAFETY_FULL);
+    put_records(db, 'c', 10, 1, 0);
+    survivor = crash_disk_power_cut(disk, CRASH_LOSE_ALL, 0);
+    CHECK_OK(lsm_close(db));
+    db = open_on(survivor, LSM_SAFETY_FULL);
+    CHECK_EQ_INT(count_records(db, 'a', 0, 0), 1);
+    CHECK_EQ_INT(count_records(db, 'b', 0, 0), 200);
+    CHECK_EQ_INT(count_records(db, 'c', 0, 0), 10);
+    CHECK_OK(lsm_close(db));
+    crash_disk_free(survivor);
+    crash_disk_free(disk);
+}
+
 TEST_MAIN()
