@@ -46,10 +46,10 @@ static void gather_limits(lsm_db *db, struct work_limits *limits) {
 ** by a thread that has no functions: db_is_undecided.
 */
 static int follow_storage(lsm_db *db, const uint32_t *words) {
-    bool undecided = words[3] == LSM_COMPRESSION_EMPTY && words[6] == 0;
+    bool undecided = words[CHECKPOINT_COMPRESSION] == LSM_COMPRESSION_EMPTY && words[CHECKPOINT_LEVELS] == 0;
 
     if (undecided && pager_is_compressed(db->pager)) return LSM_BUSY;
-    db->compress.iId = undecided ? LSM_COMPRESSION_NONE : words[3];
+    db->compress.iId = undecided ? LSM_COMPRESSION_NONE : words[CHECKPOINT_COMPRESSION];
     return LSM_OK;
 }
 
@@ -77,8 +77,8 @@ static int job_begin(lsm_db *db, struct job *job) {
     rc = shm_mend_snapshot(db->shm);
     if (rc == LSM_OK) rc = shm_load_snapshot(db->shm, words, &word_count);
     if (rc == LSM_OK && db->is_worker) rc = follow_storage(db, words);
-    if (rc == LSM_OK) rc = db_check_compression(db, words[3]);
-    if (rc == LSM_OK && words[3] == LSM_COMPRESSION_EMPTY && words[6] == 0) {
+    if (rc == LSM_OK) rc = db_check_compression(db, words[CHECKPOINT_COMPRESSION]);
+    if (rc == LSM_OK && words[CHECKPOINT_COMPRESSION] == LSM_COMPRESSION_EMPTY && words[CHECKPOINT_LEVELS] == 0) {
         rc = compression_decide(db);
     }
     if (rc != LSM_OK) return rc;
@@ -288,7 +288,7 @@ int db_work_slice(lsm_db *db, uint32_t bytes, bool *more) {
     *more = false;
     rc = shm_load_snapshot(db->shm, words, &word_count);
     if (rc != LSM_OK) return rc;
-    pages = (uint64_t)bytes / db->page_size * (1 + words[6] / (uint32_t)db->config.automerge);
+    pages = (uint64_t)bytes / db->page_size * (1 + words[CHECKPOINT_LEVELS] / (uint32_t)db->config.automerge);
     if (pages < SLICE_PAGES_MIN) pages = SLICE_PAGES_MIN;
     if (pages > SLICE_PAGES_MAX) pages = SLICE_PAGES_MAX;
     rc = single_work(db, (uint32_t)db->config.automerge, (uint32_t)pages, &written, &merged, &due);
@@ -309,7 +309,7 @@ uint32_t db_next_toggle(lsm_db *db) {
     if (shm_load_snapshot(db->shm, words, &word_count) != LSM_OK) {
         return 1 - (uint32_t)(db->snapshot.log.field & 1);
     }
-    return 1 - (words[10] & 1);
+    return 1 - (uint32_t)(checkpoint_wide(words, CHECKPOINT_LOG_FIELD) & 1);
 }
 
 int db_autowork(lsm_db *db, uint32_t units) {

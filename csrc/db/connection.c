@@ -68,9 +68,9 @@ static int learn_storage(lsm_db *db) {
     int rc = shm_load_snapshot(db->shm, words, &word_count);
 
     if (rc == LSM_OK) {
-        db->block_size = words[5];
-        db->page_size = words[7];
-        rc = compression_arrive(db, words[3]);
+        db->block_size = words[CHECKPOINT_BLOCK_SIZE];
+        db->page_size = words[CHECKPOINT_PAGE_SIZE];
+        rc = compression_arrive(db, words[CHECKPOINT_COMPRESSION]);
     }
     return rc;
 }

@@ -138,7 +138,7 @@ static int make_checkpoint(lsm_db *db, bool automatic, uint32_t *kb) {
     if (rc != LSM_OK) return error_note(&db->error, rc, "another connection makes a checkpoint");
     rc = shm_load_snapshot(db->shm, words, &word_count);
     if (rc != LSM_OK) goto done;
-    id = (int64_t)(((uint64_t)words[0] << 32) | words[1]);
+    id = (int64_t)checkpoint_wide(words, CHECKPOINT_ID);
     database_facts(db->database, &facts);
     wait = wait_of(db, &facts, automatic);
     if (db->shm->header->meta_page != 0 && facts.stored_id >= id) {
@@ -147,13 +147,13 @@ static int make_checkpoint(lsm_db *db, bool automatic, uint32_t *kb) {
     }
     rc = store_snapshot(db, words, word_count, wait);
     if (rc != LSM_OK) goto done;
-    if (kb) *kb = (uint32_t)(((uint64_t)(words[8] - facts.pages_written) * words[7] + 1023) / 1024);
+    if (kb) *kb = (uint32_t)((checkpoint_bytes_since(words, facts.pages_written) + 1023) / 1024);
     /* The first sync has proved the one stored before. */
     facts.snapshot_id = facts.stored_id;
     facts.log_offset = facts.stored_log_offset;
     facts.stored_id = id;
-    facts.stored_log_offset = (((uint64_t)words[9] << 32) | words[10]) >> 1;
-    facts.pages_written = words[8];
+    facts.stored_log_offset = checkpoint_wide(words, CHECKPOINT_LOG_FIELD) >> 1;
+    facts.pages_written = words[CHECKPOINT_PAGES_WRITTEN];
     if (wait != CHECKPOINT_SYNC_BEFORE) {
         facts.snapshot_id = facts.stored_id;
         facts.log_offset = facts.stored_log_offset;

@@ -366,7 +366,7 @@ static int worker_text(lsm_db *db, int verb, lsm_i64 page, struct buffer *text) 
         rc = snapshot_copy(&snapshot, &db->working->next); /* in the work hook: not published yet */
     } else {
         rc = shm_load_snapshot(db->shm, words, &word_count);
-        if (rc == LSM_OK) rc = db_check_compression(db, words[3]);
+        if (rc == LSM_OK) rc = db_check_compression(db, words[CHECKPOINT_COMPRESSION]);
         if (rc == LSM_OK) {
             rc = checkpoint_decode(words, word_count, pager_is_compressed(db->pager), db->env,
                                    &db->error, &snapshot);
@@ -476,7 +476,7 @@ static int old_tree_kilobytes(lsm_db *db, const struct tree_header *header, int6
     if (header->old_id == 0) return LSM_OK;
     if (db->slot < 0 && db->shm) {
         rc = newest_words(db, words);
-        field = ((uint64_t)words[9] << 32) | words[10];
+        field = checkpoint_wide(words, CHECKPOINT_LOG_FIELD);
     }
     if (rc == LSM_OK && (uint64_t)header->old_log_field != field) *out = kilobytes(header->old.byte_count);
     return rc;
@@ -505,7 +505,7 @@ int db_info_number(lsm_db *db, int verb, int64_t *first, int64_t *second) {
             database_facts(db->database, &facts);
             rc = newest_words(db, words);
             if (rc == LSM_OK) {
-                *first = kilobytes((uint64_t)(words[8] - facts.pages_written) * words[7]);
+                *first = kilobytes(checkpoint_bytes_since(words, facts.pages_written));
             }
             break;
         case LSM_INFO_TREE_SIZE:
@@ -516,7 +516,7 @@ int db_info_number(lsm_db *db, int verb, int64_t *first, int64_t *second) {
             /* What must be answered after a mismatch: with the id, a program can find the functions. */
             *first = db->compression_id;
             if (db->slot >= 0) rc = newest_words(db, words);
-            if (db->slot >= 0 && rc == LSM_OK) *first = words[3];
+            if (db->slot >= 0 && rc == LSM_OK) *first = words[CHECKPOINT_COMPRESSION];
             break;
         default:
             rc = LSM_MISUSE;

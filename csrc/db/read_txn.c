@@ -23,10 +23,10 @@ int read_txn_use_snapshot(lsm_db *db, const uint32_t *words, uint32_t word_count
     bool compressed;
     int rc;
 
-    rc = db_check_compression(db, words[3]);
+    rc = db_check_compression(db, words[CHECKPOINT_COMPRESSION]);
     if (rc != LSM_OK) return rc;
     /* As long as there is no level, the kind of the pages may change under us, and does not matter. */
-    compressed = words[6] == 0 ? db->compress.xBound != NULL : pager_is_compressed(db->pager);
+    compressed = words[CHECKPOINT_LEVELS] == 0 ? db->compress.xBound != NULL : pager_is_compressed(db->pager);
     rc = checkpoint_decode(words, word_count, compressed, db->env, &db->error, &snapshot);
     if (rc != LSM_OK) return rc;
     snapshot_mend_fronts(&snapshot, db->pager);
@@ -172,7 +172,7 @@ int read_txn_advance(lsm_db *db, bool *advanced) {
         return rc;
     }
     rc = shm_reader_acquire(db->shm, &db->locks, db->header.used_id, header->next_id,
-                            (int64_t)(((uint64_t)words[0] << 32) | words[1]), &slot);
+                            (int64_t)checkpoint_wide(words, CHECKPOINT_ID), &slot);
     if (rc == LSM_BUSY) return LSM_OK; /* stay on the old one: it is still protected */
     if (rc != LSM_OK) return rc;
     rc = read_txn_use_snapshot(db, words, word_count);

@@ -401,11 +401,11 @@ static int point_header_to_checkpoint(struct database *database) {
     rc = shm_load_tree(database->shm, &header, NULL);
     if (rc == LSM_OK) rc = shm_load_snapshot(database->shm, words, &word_count);
     if (rc != LSM_OK) return rc;
-    offset = (int64_t)((((uint64_t)words[9] << 32) | words[10]) >> 1);
+    offset = (int64_t)(checkpoint_wide(words, CHECKPOINT_LOG_FIELD) >> 1);
     memset(header.log_regions, 0, sizeof header.log_regions);
     header.log_regions[2] = (struct log_region){offset, offset};
-    header.log_sum0 = words[11];
-    header.log_sum1 = words[12];
+    header.log_sum0 = words[CHECKPOINT_LOG_SUM0];
+    header.log_sum1 = words[CHECKPOINT_LOG_SUM1];
     shm_publish_tree(database->shm, &header);
     return LSM_OK;
 }

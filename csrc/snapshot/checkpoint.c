@@ -25,8 +25,8 @@ static bool all_zero(const uint8_t *data, size_t size) {
 ** a database from another kind of file.
 */
 static bool possible_first_checkpoint(const uint32_t *words) {
-    uint32_t block_size = words[5];
-    uint32_t page_size = words[7];
+    uint32_t block_size = words[CHECKPOINT_BLOCK_SIZE];
+    uint32_t page_size = words[CHECKPOINT_PAGE_SIZE];
 
     if (words[0] != 0) return false; /* id below 2^32 */
     if (words[1] != 0 && (words[1] < SNAPSHOT_ID_FIRST || words[1] > 0x00ffffff)) return false;
@@ -35,7 +35,7 @@ static bool possible_first_checkpoint(const uint32_t *words) {
     if (block_size != 0 && (block_size < 65536 || block_size > 67108864)) return false;
     if (page_size != 0 && (page_size & (page_size - 1)) != 0) return false;
     if (page_size != 0 && (page_size < 256 || page_size > 65536)) return false;
-    if (words[6] > 99) return false;
+    if (words[CHECKPOINT_LEVELS] > 99) return false;
     return true;
 }
 

@@ -313,7 +313,8 @@ static void bulk_life_call(struct bulk_world *w, uint8_t what, uint32_t handle) 
         break;
     case 1:
         name = what & 128 ? bulk_string(w) : bulk_copy(what & 64 ? "a" : "b", 1);
-        CHECK(lsm_bulk_open(handle, name.data, name.size) <= 0);
+        if (what & 32) CHECK(lsm_bulk_destroy(handle, name.data, name.size) <= 1);
+        else CHECK(lsm_bulk_open(handle, name.data, name.size) <= 0);
         break;
     case 2:
         out = bulk_room(w);
