@@ -98,6 +98,9 @@ export class Lsm<K = string, V = string> extends WritingView<K, V> implements Di
    * database, or a folder, is left as it is. An empty file is an empty database; one that is damaged is a
    * database.
    *
+   * A connection of another process that only reads, and is not reading just now, does not count as open: it
+   * goes on with what it has.
+   *
    * Nothing happens if there is no such file, also to files beside it: they may be somebody else's. In Deno
    * no permission to write there is needed: native code asks for none.
    *

@@ -108,6 +108,7 @@ static int prove_stored(lsm_db *db, struct checkpoint_facts *facts) {
     } else if (rc == LSM_OK) {
         rc = os_sync(&database->file);
         if (rc != LSM_OK) database->file_sync_failed = rc;
+        else atomic_store(&database->checkpoint_unproven, false);
     }
     if (rc != LSM_OK) return error_note(&db->error, rc, "the checkpoint could not be made durable");
     facts->snapshot_id = facts->stored_id;
@@ -142,7 +143,10 @@ static int make_checkpoint(lsm_db *db, bool automatic, uint32_t *kb) {
     database_facts(db->database, &facts);
     wait = wait_of(db, &facts, automatic);
     if (db->shm->header->meta_page != 0 && facts.stored_id >= id) {
-        if (wait != CHECKPOINT_SYNC_BEFORE && facts.snapshot_id < facts.stored_id) rc = prove_stored(db, &facts);
+        bool stored_only = wait != CHECKPOINT_SYNC_BEFORE && facts.snapshot_id < facts.stored_id;
+        /* Somebody at OFF may have come between the look above and the lock. */
+        bool unproven = wait == CHECKPOINT_SYNC_BOTH && atomic_load(&db->database->checkpoint_unproven);
+        if (stored_only || unproven) rc = prove_stored(db, &facts);
         goto done;
     }
     rc = store_snapshot(db, words, word_count, wait);

@@ -197,6 +197,8 @@ void database_disconnect_writer(lsm_db *db);
 /* A read-only connection starts or ends a read transaction: on the region, or recovered privately. */
 LSM_MUST_USE int database_reader_enter(lsm_db *db);
 void database_reader_leave(lsm_db *db);
+/* Does its path lead to another file, or to none, since the database was opened? False if there is no telling. */
+bool database_path_changed(const struct database *database);
 /* Has another connection of the process the file open? */
 bool database_is_shared(struct database *database);
 /* The descriptor, for a look at the file by a connection of any kind. */

@@ -2,8 +2,8 @@
 ** destroy.c — removing a database: only what is one, and only what nobody has open.
 **
 ** LOCKING     `connect` of the database, so that nobody of this process begins to use it meanwhile, and DMS1 of the
-**             file, which whoever connects elsewhere takes first. Who comes afterwards finds that the path leads
-**             elsewhere (registry.c).
+**             file, which whoever connects elsewhere takes first. Whoever had to wait for one of them, another
+**             removal included, looks again where the path leads.
 ** ERRORS      LSM_BUSY: it is open. LSM_CORRUPT, with db_open_found_foreign_file: not a database. LSM_MISUSE: a symbolic
 **             link. The files go in an order in which what is left after a failure is a database, or nothing of it.
 */
@@ -68,10 +68,15 @@ static int remove_if_free(lsm_db *db, struct database *database) {
     if (database_is_shared(database)) return error_note(&db->error, LSM_BUSY, "it is open in this process");
     rc = os_lock(&database->file, LOCK_DMS1, LSM_LOCK_EXCL);
     if (rc != LSM_OK) return error_note(&db->error, rc, "another process has the database open");
+    if (database_path_changed(database)) { /* it is not this file that would be removed */
+        rc = error_note(&db->error, LSM_BUSY, "another process has just removed or replaced it");
+        goto done;
+    }
     rc = os_test_lock(&database->file, LOCK_DMS2, LOCK_COUNT - LOCK_DMS2, LSM_LOCK_EXCL);
     if (rc != LSM_OK) error_note(&db->error, rc, "another process has the database open");
     if (rc == LSM_OK) rc = refuse_foreign(db, database);
     if (rc == LSM_OK) rc = remove_files(db, database);
+done:
     (void)!os_lock(&database->file, LOCK_DMS1, LSM_LOCK_UNLOCK); /* the lock goes with the descriptor */
     return rc;
 }

@@ -264,20 +264,27 @@ static bool is_file_of(const struct database *database, const uint8_t *id, size_
     return id_size == database->file_id_size && memcmp(id, database->file_id, id_size) == 0;
 }
 
-/* Does its path lead to another file, or to none, since the database was opened? False if there is no telling. */
-static bool path_was_changed(const struct database *database) {
+static bool path_has_another_file(const struct database *database) {
     uint8_t id[FILE_ID_MAX] = {0};
     size_t id_size;
-    int kind;
 
     os_path_id(database->env, database->path, id, sizeof id, &id_size);
-    if (id_size > 0 && database->file_id_size > 0) return !is_file_of(database, id, id_size);
+    return id_size > 0 && database->file_id_size > 0 && !is_file_of(database, id, id_size);
+}
+
+bool database_path_changed(const struct database *database) {
+    int kind;
+
+    if (path_has_another_file(database)) return true;
     return os_path_kind(database->env, database->path, &kind) == LSM_OK && kind == OS_PATH_NONE;
 }
 
 /* A connection that still reads keeps the descriptor of a file that is gone: what is written there is lost. */
-static int check_path(lsm_db *db, const struct database *database) {
-    if (!path_was_changed(database)) return LSM_OK;
+static int check_path(lsm_db *db, struct database *database) {
+    if (!database_path_changed(database)) return LSM_OK;
+    if (!database_is_shared(database)) { /* since this connection has opened it: the next attempt finds what is there */
+        return error_note(&db->error, LSM_BUSY, "the file has just been removed or replaced");
+    }
     return error_note(&db->error, LSM_IOERR, "another connection has it open, and the path leads elsewhere now");
 }
 
@@ -352,7 +359,7 @@ static int make_writable(lsm_db *db, struct database *database) {
     size_t id_size = 0;
     int rc = node ? LSM_OK : LSM_NOMEM;
 
-    if (rc == LSM_OK && path_was_changed(database)) rc = LSM_IOERR;
+    if (rc == LSM_OK && database_path_changed(database)) rc = LSM_IOERR;
     if (rc == LSM_OK) rc = os_open(database->env, database->path, 0, &file);
     if (rc == LSM_OK) {
         identify(&file, id, &id_size);
@@ -457,7 +464,7 @@ static void last_writer_leaves(lsm_db *db, struct database *database) {
                db->config.use_log ? "; it stays in the log" : "");
         return;
     }
-    if (detached) return;
+    if (detached || path_has_another_file(database)) return; /* whose log that may be by now */
     rc = os_unlink(database->env, database->log_path);
     if (rc != LSM_OK && rc != LSM_IOERR_NOENT) log_gone = false;
     if (rc == LSM_OK && os_sync_directory(database->env, database->log_path) != LSM_OK) {

@@ -393,7 +393,9 @@ void os_path_id(lsm_env *env, const char *path, uint8_t *id, size_t capacity, si
     uint64_t found[2];
 
     *size = 0;
-    if (!extra || !extra->path_id || capacity < sizeof found || extra->path_id(path, found) != LSM_OK) return;
+    if (!extra || !extra->path_id || capacity < sizeof found) return;
+    if (extra == &os_default_extra && env->xFileid != os_file_identity) return; /* it has ids of its own */
+    if (extra->path_id(path, found) != LSM_OK) return;
     memcpy(id, found, sizeof found);
     *size = sizeof found;
 }

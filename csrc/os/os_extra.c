@@ -127,14 +127,19 @@ done:
     return rc;
 }
 
+/* Other reparse points are files whose content lies elsewhere: deduplicated, in a cloud. */
 static bool default_path_is_link(const char *path) {
     lsm_env *env = lsm_default_env();
-    DWORD attributes = INVALID_FILE_ATTRIBUTES;
+    HANDLE found = INVALID_HANDLE_VALUE;
+    WIN32_FIND_DATAW data;
     WCHAR *wide = NULL;
 
-    if (os_win32_path(env, path, &wide) == LSM_OK) attributes = GetFileAttributesW(wide);
+    if (os_win32_path(env, path, &wide) == LSM_OK) found = FindFirstFileW(wide, &data);
     memory_free(env, wide);
-    return attributes != INVALID_FILE_ATTRIBUTES && (attributes & FILE_ATTRIBUTE_REPARSE_POINT) != 0;
+    if (found == INVALID_HANDLE_VALUE) return false;
+    (void)FindClose(found);
+    return (data.dwFileAttributes & FILE_ATTRIBUTE_REPARSE_POINT) != 0 &&
+           data.dwReserved0 == IO_REPARSE_TAG_SYMLINK;
 }
 
 #else

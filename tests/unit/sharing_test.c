@@ -409,4 +409,38 @@ TEST(without_a_log_nothing_is_logged_and_a_close_saves_everything) {
     CHECK_OK(lsm_close(db));
 }
 
+static int own_file_id(lsm_file *file, void *out, int *size) {
+    (void)file;
+    if (*size < 8) return LSM_ERROR;
+    memcpy(out, "same id", 8);
+    *size = 8;
+    return LSM_OK;
+}
+
+TEST(an_environment_may_have_ids_of_its_own) {
+    lsm_env env = *lsm_default_env();
+    lsm_db *db = NULL;
+
+    env.xFileid = own_file_id;
+    for (int i = 0; i < 2; i++) {
+        CHECK_OK(lsm_new(&env, &db));
+        CHECK_OK(lsm_open(db, test_path("own.lsm")));
+        CHECK_OK(put(db, "a", "1"));
+        CHECK_OK(lsm_close(db));
+    }
+}
+
+TEST(a_log_beside_a_file_that_took_the_place_of_a_database_is_left_alone) {
+    lsm_db *db = open_database();
+
+    CHECK_OK(put(db, "a", "1"));
+    CHECK_EQ_INT(unlink(test_path("a.lsm")), 0);
+    CHECK_EQ_INT(unlink(test_path("a.lsm-log")), 0);
+    write_file(test_path("a.lsm"), "another", 7);
+    write_file(test_path("a.lsm-log"), "its log", 7);
+    CHECK_OK(lsm_close(db));
+    CHECK_EQ_INT(size_of_file(test_path("a.lsm")), 7);
+    CHECK_EQ_INT(size_of_file(test_path("a.lsm-log")), 7);
+}
+
 TEST_MAIN()
