@@ -114,10 +114,9 @@ LSM_API int32_t lsm_bulk_get(uint32_t view, const uint8_t *key, uint32_t key_siz
 LSM_API int32_t lsm_bulk_has(uint32_t view, const uint8_t *key, uint32_t key_size);
 
 /* Many keys. `keys`: count times (u32 size, bytes, padding to 4). Out: for each key u32 status (0 absent,
-** 1 present, 2 not done), u32 value size, value, padding. All from one version of the database. With
-** LSM_BULK_KEYS_ONLY in `flags` the values are left out (size 0). Result: bytes written. When the buffer
-** is full the rest waits: status 2 frames never appear; LSM_BULK_TOO_SMALL, then pending and take, whose
-** stream holds all answers. */
+** 1 present), u32 value size, value, padding. All from one version of the database. With LSM_BULK_KEYS_ONLY in `flags`
+** the values are left out (size 0). Result: bytes written; LSM_BULK_TOO_SMALL if not all fit: then pending and take,
+** whose stream holds all answers. */
 LSM_API int32_t lsm_bulk_get_many(uint32_t view, uint32_t flags, uint32_t count, const uint8_t *keys,
                                   uint32_t keys_size, uint8_t *out, uint32_t capacity);
 

@@ -47,7 +47,6 @@ static int32_t start(struct handle *database, struct handle *backup, const char 
 }
 
 uint32_t lsm_bulk_backup(uint32_t id, const uint8_t *path, uint32_t path_size, uint32_t flags) {
-    lsm_env *env = lsm_default_env();
     struct handle *database;
     struct handle *backup = NULL;
     char *text = NULL;
@@ -55,30 +54,23 @@ uint32_t lsm_bulk_backup(uint32_t id, const uint8_t *path, uint32_t path_size, u
 
     if (handle_enter(id, HANDLE_DATABASE, &database) != LSM_OK) return 0;
     bulk_begin_call(database);
-    if (path == NULL || path_size == 0 || path_size > 65536 || memchr(path, 0, path_size) != NULL ||
-        (flags & ~LSM_BULK_OVERWRITE) != 0) {
+    if ((flags & ~LSM_BULK_OVERWRITE) != 0 || bulk_copy_path(database, path, path_size, &text) == LSM_BULK_MISUSE) {
         (void)bulk_fail_text(database, LSM_MISUSE, "malformed path or flags");
         goto done;
     }
-    text = memory_allocate(env, path_size + 1);
+    if (text == NULL) goto done; /* no memory: told already */
     backup = handle_new(HANDLE_BACKUP, database);
     if (backup == NULL) {
         (void)bulk_fail_no_handle(database);
         goto done;
     }
-    if (text == NULL) {
-        (void)bulk_fail(database, NULL, LSM_NOMEM);
-        goto done;
-    }
-    memcpy(text, path, path_size);
-    text[path_size] = 0;
     if (start(database, backup, text, flags) != LSM_OK) goto done;
     result = backup->id;
     handle_leave(backup);
     backup = NULL;
 done:
     if (backup) bulk_end_child(backup);
-    memory_free(env, text);
+    memory_free(lsm_default_env(), text);
     handle_leave(database);
     return result;
 }

@@ -240,8 +240,8 @@ int32_t lsm_bulk_config(uint32_t id, int32_t verb, int32_t value) {
     return result;
 }
 
-/* What stands at the path, before anything is created. */
-static int32_t check_path(struct handle *handle, const char *path) {
+/* What stands at the path, before anything is created. Whether it has to be there, or may not, is for `open` only. */
+static int32_t check_path(struct handle *handle, const char *path, bool open) {
     int kind = OS_PATH_NONE;
     int rc = os_path_kind(lsm_default_env(), path, &kind);
 
@@ -250,17 +250,16 @@ static int32_t check_path(struct handle *handle, const char *path) {
     if (kind == OS_PATH_OTHER) { /* a device, say, which would look like an empty file */
         return bulk_fail_text(handle, LSM_BULK_NOTADB, "it is no regular file");
     }
-    if (kind == OS_PATH_NONE && !handle->create) {
+    if (open && kind == OS_PATH_NONE && !handle->create) {
         return bulk_fail_text(handle, LSM_IOERR_NOENT, "no such file");
     }
-    if (kind != OS_PATH_NONE && handle->must_be_new) {
+    if (open && kind != OS_PATH_NONE && handle->must_be_new) {
         return bulk_fail_text(handle, LSM_BULK_EXISTS, "the file exists");
     }
     return LSM_OK;
 }
 
-/* A path with a zero behind it. */
-static int32_t copy_path(struct handle *handle, const uint8_t *path, uint32_t path_size, char **out) {
+int32_t bulk_copy_path(struct handle *handle, const uint8_t *path, uint32_t path_size, char **out) {
     char *text;
 
     if (path == NULL || path_size == 0 || path_size > 65536 || memchr(path, 0, path_size) != NULL) {
@@ -283,8 +282,8 @@ int32_t lsm_bulk_open(uint32_t id, const uint8_t *path, uint32_t path_size) {
 
     if (result != LSM_OK) return result;
     bulk_begin_call(handle);
-    result = copy_path(handle, path, path_size, &text);
-    if (result == LSM_OK) result = check_path(handle, text);
+    result = bulk_copy_path(handle, path, path_size, &text);
+    if (result == LSM_OK) result = check_path(handle, text, true);
     if (result != LSM_OK) goto done;
     do {
         rc = db_open(handle->main.db, text);
@@ -307,10 +306,8 @@ int32_t lsm_bulk_destroy(uint32_t id, const uint8_t *path, uint32_t path_size) {
 
     if (result != LSM_OK) return result;
     bulk_begin_call(handle);
-    handle->create = true; /* what is not there is no error */
-    handle->must_be_new = false;
-    result = copy_path(handle, path, path_size, &text);
-    if (result == LSM_OK) result = check_path(handle, text);
+    result = bulk_copy_path(handle, path, path_size, &text);
+    if (result == LSM_OK) result = check_path(handle, text, false);
     if (result != LSM_OK) goto done;
     rc = db_destroy(handle->main.db, text, &found);
     if (rc == LSM_BUSY) (void)bulk_wait_again(handle, handle->main.db, &wait, 0, LSM_BULK_LOCK_OPEN);

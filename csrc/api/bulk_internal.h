@@ -96,7 +96,6 @@ struct handle {
     lsm_cursor *cursor;
     struct bulk_scan scan;
     enum cursor_place place;
-    bool lefast;
     struct db_backup *backup;   /* of a HANDLE_BACKUP, and */
     struct bulk_verify *verify; /* of a HANDLE_VERIFY, which have no connection of the handle's */
     struct bulk_task *task;     /* NULL until lsm_bulk_run */
@@ -153,6 +152,9 @@ void bulk_end_levels(struct handle *database, uint32_t depth);
 void bulk_end_child(struct handle *child);
 void bulk_close_database(struct handle *database, bool quietly);
 
+/* A path with a zero behind it, for the caller to free. LSM_BULK_MISUSE, no details: it is none. */
+int32_t bulk_copy_path(struct handle *handle, const uint8_t *path, uint32_t path_size, char **out);
+
 /* --- waiting --- */
 struct bulk_wait {
     uint64_t started_ms;
@@ -181,7 +183,6 @@ const lsm_db *bulk_verify_connection(const struct bulk_verify *verify);
 void bulk_verify_free(struct bulk_verify *verify);
 
 /* --- bulk_scan.c --- */
-uint32_t bulk_record_size(uint32_t key_size, uint32_t value_size);
 uint8_t *bulk_put_record(uint8_t *out, struct slice key, struct slice value);
 /* Deliver one record: bytes written, or TOO_SMALL with the record kept. */
 int32_t bulk_deliver(struct handle *handle, struct slice key, struct slice value, uint8_t *out,

@@ -9,10 +9,6 @@
 #include "api/bulk_internal.h"
 #include "format/format_shm.h"
 
-uint32_t bulk_record_size(uint32_t key_size, uint32_t value_size) {
-    return 8 + ((key_size + value_size + 3) & ~3u);
-}
-
 static uint8_t *put_padding(uint8_t *at, uint32_t size) {
     while (size & 3) {
         *at++ = 0;

@@ -190,6 +190,20 @@ struct lsm_db {
 /* --- registry.c --- */
 LSM_MUST_USE int database_acquire(lsm_db *db, const char *path);
 void database_release(lsm_db *db);
+/* Has another connection of the process the file open? */
+bool database_is_shared(struct database *database);
+/* Does its path lead to another file since the database was opened? Or to another or none? False if there is no
+** telling. */
+bool database_path_has_another_file(const struct database *database);
+bool database_path_changed(const struct database *database);
+/* LSM_BUSY: changed since this connection opened it; LSM_IOERR: while others still have the old one open. */
+LSM_MUST_USE int database_check_path(lsm_db *db);
+/* The database was opened read-only so far. */
+LSM_MUST_USE int database_make_writable(lsm_db *db);
+void database_facts(struct database *database, struct checkpoint_facts *out);
+void database_set_facts(struct database *database, const struct checkpoint_facts *facts);
+
+/* --- owner.c --- */
 /* Become (or join) the owner: locks, region, recovery. Sets db->shm and db->pager. */
 LSM_MUST_USE int database_connect_writer(lsm_db *db);
 /* The last one writes everything to the file and removes the log. */
@@ -197,16 +211,10 @@ void database_disconnect_writer(lsm_db *db);
 /* A read-only connection starts or ends a read transaction: on the region, or recovered privately. */
 LSM_MUST_USE int database_reader_enter(lsm_db *db);
 void database_reader_leave(lsm_db *db);
-/* Does its path lead to another file, or to none, since the database was opened? False if there is no telling. */
-bool database_path_changed(const struct database *database);
-/* Has another connection of the process the file open? */
-bool database_is_shared(struct database *database);
 /* The descriptor, for a look at the file by a connection of any kind. */
 struct os_file database_file(struct database *database);
 /* Does somebody read the file without the region? Then nothing may be reused. */
 bool database_has_detached_readers(struct database *database);
-void database_facts(struct database *database, struct checkpoint_facts *out);
-void database_set_facts(struct database *database, const struct checkpoint_facts *facts);
 
 /* --- recovery.c --- */
 /* Load the newest checkpoint and replay the log into db->shm, which is fresh. The owner sets the facts of the
