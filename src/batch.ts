@@ -167,7 +167,7 @@ function packOp<K, V>(batch: Batch<K, V>, op: BatchOp<K, V>, keys: PackedKey<K>)
       batch.delete(op.key);
       break;
     case "deleteRange":
-      batch.deleteRange(boundedRange(op.range, keys));
+      batch.deleteRange(boundsToDelete(op.range, keys, BOUND_OPTIONS));
       break;
     default: {
       const { type } = op as { type: unknown };
@@ -176,13 +176,6 @@ function packOp<K, V>(batch: Batch<K, V>, op: BatchOp<K, V>, keys: PackedKey<K>)
       throw wrongArgument(`The type of an operation is ${names}, not ${given}`);
     }
   }
-}
-
-function boundedRange<K, V>(
-  range: Extract<BatchOp<K, V>, { type: "deleteRange" }>["range"],
-  keys: PackedKey<K>,
-): Bounds {
-  return boundsToDelete(range, keys, BOUND_OPTIONS);
 }
 
 /**

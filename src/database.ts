@@ -50,8 +50,7 @@ interface Sharing<K, V> {
  *
  * It has the shape of a `Map` whose keys are in order. Keys and values are text unless the options `keys`
  * and `values` say otherwise. Everything but {@link backup} and {@link verify} is synchronous. Single
- * writes commit at once; what belongs together
- * goes into a {@link transaction}.
+ * writes commit at once; what belongs together goes into a {@link transaction}.
  *
  * Any number of threads of one process may have the same file open, each through an object of its
  * own; other processes may not, yet.
@@ -94,9 +93,8 @@ export class Lsm<K = string, V = string> extends WritingView<K, V> implements Di
 
   /**
    * Removes a database: the file, and `-log` and `-shm` beside it. What is open in this or another process,
-   * no
-   * database, or a folder, is left as it is. An empty file is an empty database; one that is damaged is a
-   * database.
+   * no database, or a folder, is left as it is. An empty file is an empty database; one that is damaged is
+   * a database.
    *
    * A connection of another process that only reads, and is not reading just now, does not count as open: it
    * goes on with what it has.
@@ -480,8 +478,7 @@ export class Lsm<K = string, V = string> extends WritingView<K, V> implements Di
    * meanwhile, and do not show in the copy; the work is done in a thread of the engine's.
    *
    * Closing the database stops it. A copy that is not completed, whatever the reason, is deleted; one that
-   * a
-   * killed process left is refused as `LSM_NOTADB`. Like a snapshot, it pins disk space as long as it
+   * a killed process left is refused as `LSM_NOTADB`. Like a snapshot, it pins disk space as long as it
    * lasts. The whole database is copied, also if this object sees it through other codecs.
    *
    * @param to The file to make. In Deno no permission to write there is needed: native code asks for none.

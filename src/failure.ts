@@ -75,8 +75,6 @@ const PHRASES: Readonly<Record<string, string>> = {
   stats: "read the figures of",
   structure: "read the structure of",
 };
-/** Operations that begin with opening a file. */
-const OPENINGS = ["open"];
 const WRITES = [
   "set",
   "setMany",
@@ -246,7 +244,7 @@ const NAMES: Readonly<Record<number, LsmErrorCode>> = {
 function codeName(code: number, op: string): LsmErrorCode {
   const name = NAMES[code] ?? "LSM_ERROR";
   // To make a copy is to open a file, too; but what fails later on is input or output.
-  const isOpening = OPENINGS.includes(op) || (op === "backup" && code === CODE.IOERR_NOENT);
+  const isOpening = op === "open" || (op === "backup" && code === CODE.IOERR_NOENT);
   return name === "LSM_IOERR" && isOpening ? "LSM_CANTOPEN" : name;
 }
 
@@ -284,7 +282,7 @@ function hintFor(failure: Failure, name: LsmErrorCode, doing: Doing): string | u
   if (code === CODE.EXISTS && op === "backup") {
     return "choose another name, or pass overwrite: true";
   }
-  if (code === CODE.IOERR_NOENT && OPENINGS.includes(op)) {
+  if (code === CODE.IOERR_NOENT && op === "open") {
     if (/[\\/]file:[\\/]/.test(path)) {
       return "this URL was passed as text; pass it as an object: new URL(...)";
     }

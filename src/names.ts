@@ -50,7 +50,7 @@ export function checkOptions(options: unknown, known: readonly string[], example
  * Throws `TypeError` for an option whose name is not `known`, with the name that may have been
  * meant.
  */
-export function checkNames(options: object, known: readonly string[]): void {
+function checkNames(options: object, known: readonly string[]): void {
   for (const name of Object.keys(options)) {
     if (known.includes(name)) continue;
     const near = synonym(name, known) ?? nearest(name, known);
