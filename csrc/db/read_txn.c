@@ -153,8 +153,8 @@ void read_txn_end_if_unused(lsm_db *db) {
 }
 
 /*
-** There is a newer snapshot with the same content, by this connection's work or that of others. Take the new slot first, then
-** give up the old one; cursors were marked stale by the caller and seek again.
+** There is a newer snapshot with the same content, by this connection's work or that of others. Take the new slot
+** first, then give up the old one; cursors were marked stale by the caller and seek again.
 */
 int read_txn_advance(lsm_db *db, bool *advanced) {
     uint32_t words[CHECKPOINT_WORDS_MAX];

@@ -18,7 +18,7 @@
 */
 #include "work/work_internal.h"
 
-#define GAIN_PART 4 /* to write a run anew the file must become shorter by this part of it at least */
+#define GAIN_PART 4 /* a run is written anew only if the file becomes shorter by this part of the run */
 
 struct target_search {
     const struct redirects *redirects;
